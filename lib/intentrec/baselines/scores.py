@@ -1,0 +1,178 @@
+"""Counts -> score arrays that the exact top-K engine takes: a dense bias per item, sparse additions per user.
+
+B users   L last items of a user, the right-most is the latest, 0 is padding   V items + 1 (0 is padding)
+N collected counts   P kept pairs of items   W windows   R (user, item) pairs with a score
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.integer[Any]]
+_STEPS = 1024  # evidence is ranked in whole steps; 24 bits of float32 leave 10 or more for popularity below one step
+
+
+class Additive(NamedTuple):
+    """Scores to add, each (row, column) at most once, ascending.
+
+    Attributes:
+        rows: int64, place of the user in the batch.
+        columns: int64, item index.
+        values: float32.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+
+def popularity_counts(item_index_N: Indices, num_events_N: Indices, num_items: int) -> NDArray[np.int64]:
+    """Spread one window's collected counts over the catalogue.
+
+    Returns:
+        counts_V: int64, V = num_items + 1; 0 for items without events and for padding.
+    """
+    counts_V = np.zeros(num_items + 1, dtype=np.int64)
+    counts_V[item_index_N] = num_events_N
+    counts_V[0] = 0
+    return counts_V
+
+
+def popularity_scores(counts_V: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return log(1 + count) / log(1 + greatest count): from 0 to 1, all 0 where nothing was counted."""
+    greatest = np.log1p(counts_V.max(initial=0))
+    if greatest == 0:
+        return np.zeros(len(counts_V), dtype=np.float32)
+    scores_V: NDArray[np.float32] = (np.log1p(counts_V) / greatest).astype(np.float32)
+    return scores_V
+
+
+@dataclass(frozen=True, slots=True)
+class PopularityBaseline:
+    """The same list for everybody: the items of one window by count.
+
+    Attributes:
+        name: popularity_<hours>h, as METRICS and GATE_DECISIONS name it.
+        bias_V: float32 from 0 to below 1, no two items equal: the rank by (count in the window, counts in the longer
+            windows from short to long, smaller index), divided by a power of two. Exact up to 16.7 million items.
+    """
+
+    name: str
+    bias_V: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, counts_by_hours: Mapping[int, NDArray[np.int64]], hours: int) -> Self:
+        """Rank by the window of ``hours``; longer windows break its ties and fill its list.
+
+        Args:
+            counts_by_hours: window length -> counts_V.
+            hours: one of these windows.
+        """
+        longer = sorted(length for length in counts_by_hours if length >= hours)
+        return cls(f"popularity_{hours}h", _ranked([counts_by_hours[length] for length in longer]))
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionTable:
+    """What follows each item: successors of item i are ``successors[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        offsets: int64, V + 1.
+        successors: item indices, ascending within an item.
+        shares: float64, weight of the pair / weight of all successors of the item.
+    """
+
+    offsets: NDArray[np.int64]
+    successors: NDArray[np.int64]
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, item_index_P: Indices, successor_P: Indices, weight_P: Indices, total_P: Indices, num_items: int
+    ) -> Self:
+        """Build from the collected rows of ``baselines.transitions``, in any order."""
+        order_P = np.lexsort((successor_P, item_index_P))
+        offsets = np.searchsorted(item_index_P[order_P], np.arange(num_items + 2)).astype(np.int64)
+        return cls(offsets, successor_P[order_P].astype(np.int64), (weight_P / total_P)[order_P])
+
+    def evidence(self, items_BL: Indices, decay: float = 0.7) -> Additive:
+        """Add up the shares of what followed each user's last items, a step further back counts ``decay`` times.
+
+        Args:
+            items_BL: last items of each user, the latest on the right; 0 is padding and adds nothing.
+            decay: of each step back; 1 counts all alike.
+
+        Returns:
+            One score for each user and successor, at most 1 / (1 - decay).
+        """
+        width = int(np.asarray(items_BL).shape[1])
+        num_items = len(self.offsets) - 2
+        keys, values = [], []
+        for step in range(width):
+            rows, columns, shares = self._followers(np.asarray(items_BL)[:, width - 1 - step])
+            keys.append(rows * (num_items + 1) + columns)
+            values.append(shares * decay**step)
+        if not keys:
+            return Additive(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+        keys_R, places = np.unique(np.concatenate(keys), return_inverse=True)
+        sums_R = np.bincount(places, weights=np.concatenate(values), minlength=len(keys_R))  # always latest step first
+        return Additive(keys_R // (num_items + 1), keys_R % (num_items + 1), sums_R.astype(np.float32))
+
+    def _followers(self, items_B: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        starts_B, ends_B = self.offsets[items_B], self.offsets[items_B + 1]
+        lengths_B = np.where(items_B == 0, 0, ends_B - starts_B)
+        rows_R = np.repeat(np.arange(len(items_B)), lengths_B)
+        within_R = np.arange(len(rows_R)) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
+        places_R = starts_B[rows_R] + within_R
+        return rows_R, self.successors[places_R], self.shares[places_R]
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionBaseline:
+    """What followed the user's last items, best first; popularity breaks ties and fills the list.
+
+    Attributes:
+        name: transitions_<last items>, as METRICS and GATE_DECISIONS name it.
+        table: the counted successions.
+        num_last: last items of a user that are looked up.
+        bias_V: of a PopularityBaseline, below 1.
+        decay: of each step back.
+    """
+
+    name: str
+    table: TransitionTable
+    num_last: int
+    bias_V: NDArray[np.float32]
+    decay: float
+
+    @classmethod
+    def of(cls, table: TransitionTable, filler: PopularityBaseline, num_last: int = 1, decay: float = 0.7) -> Self:
+        """Combine the counts; ``filler`` ranks what they leave equal or do not name."""
+        return cls(f"transitions_{num_last}", table, num_last, filler.bias_V, decay)
+
+    def additive(self, items_BL: Indices) -> Additive:
+        """Return the score of every successor, to be added to ``bias_V``.
+
+        Args:
+            items_BL: last items of each user, the latest on the right, 0 is padding; more than ``num_last`` are cut.
+
+        Returns:
+            Whole numbers from 1: the evidence in steps of 1/1024, rounded up. So any evidence beats any popularity,
+            and popularity decides only within a step.
+        """
+        last_BL = np.asarray(items_BL)
+        found = self.table.evidence(last_BL[:, max(0, last_BL.shape[1] - self.num_last) :], self.decay)
+        return found._replace(values=np.ceil(found.values * _STEPS).astype(np.float32))
+
+
+def _ranked(counts_by_importance: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+    num_rows = len(counts_by_importance[0])
+    larger_index_first_V = -np.arange(num_rows)
+    order_V = np.lexsort((larger_index_first_V, *reversed(counts_by_importance)))
+    order_V = np.concatenate([[0], order_V[order_V != 0]])  # padding is last of all
+    ranks_V = np.empty(num_rows, dtype=np.int64)
+    ranks_V[order_V] = np.arange(num_rows)
+    return np.ldexp(ranks_V.astype(np.float32), -int(num_rows - 1).bit_length())

@@ -1,0 +1,1 @@
+"""The model run on Spark: the only package where Spark and torch meet."""

@@ -1,0 +1,42 @@
+"""The only declaration of parameters: one YAML file -> one typed, frozen Config."""
+
+from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
+from intentrec.config.sections import (
+    Action,
+    Config,
+    EvaluationConfig,
+    EventSource,
+    ExamplesConfig,
+    GateConfig,
+    InputConfig,
+    ModelConfig,
+    RecommendationsConfig,
+    SeenConfig,
+    SessionsConfig,
+    Snapshot,
+    SparkConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "STAGES",
+    "Action",
+    "Config",
+    "Cutoff",
+    "EvaluationConfig",
+    "EventSource",
+    "ExamplesConfig",
+    "GateConfig",
+    "InputConfig",
+    "ModelConfig",
+    "RecommendationsConfig",
+    "SeenConfig",
+    "SessionsConfig",
+    "Snapshot",
+    "SparkConfig",
+    "TrainingConfig",
+    "cutoff_of",
+    "is_catalog",
+    "load_config",
+    "stage_hash",
+]

@@ -1,0 +1,44 @@
+"""Rows of text -> events, items and users; what is refused keeps its file, line and reason."""
+
+from intentrec.events.catalogue import (
+    columns_of_snapshot,
+    items_from_catalogue,
+    items_from_events,
+    judge_items,
+    judge_users,
+    refuse_bad_snapshot,
+    users_from_snapshot,
+)
+from intentrec.events.deliveries import Book, Plan, Rejected, compare_layout, layout_of, plan_reading, read_books, watermark_of
+from intentrec.events.judging import Bounds, bounds_of, columns_of, judge
+from intentrec.events.merging import balance, count_rows, events_of, quarantine_of, refuse_too_many, with_verdict
+from intentrec.events.reasons import REASONS
+
+__all__ = [
+    "REASONS",
+    "Book",
+    "Bounds",
+    "Plan",
+    "Rejected",
+    "balance",
+    "bounds_of",
+    "columns_of",
+    "columns_of_snapshot",
+    "compare_layout",
+    "count_rows",
+    "events_of",
+    "items_from_catalogue",
+    "items_from_events",
+    "judge",
+    "judge_items",
+    "judge_users",
+    "layout_of",
+    "plan_reading",
+    "quarantine_of",
+    "read_books",
+    "refuse_bad_snapshot",
+    "refuse_too_many",
+    "users_from_snapshot",
+    "watermark_of",
+    "with_verdict",
+]

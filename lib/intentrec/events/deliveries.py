@@ -1,0 +1,160 @@
+"""Which files are read tonight: new ones, changed ones, and those whose refused rows may pass now."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+from urllib.parse import quote, unquote
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from intentrec.config import EventSource
+from intentrec.errors import ConfigError
+
+_LAYOUT_KEYS = ("columns", "time_unit", "timezone", "context")
+
+
+class Listed(Protocol):
+    """A file as listed."""
+
+    @property
+    def path(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def modified_at(self) -> datetime: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A row of INGESTED_FILES, as far as planning needs it; times in microseconds since 1970."""
+
+    path: str
+    content_sha256: str
+    size: int
+    modified_us: int | None
+    rows_quarantined: int
+    run_date: date
+    ingested_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What EVENTS_QUARANTINE holds of one file content; ``future_us`` is the earliest instant that came too early."""
+
+    path: str
+    content_sha256: str
+    rows: int
+    future_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is read tonight.
+
+    Attributes:
+        paths: files to open.
+        known: path: contents that shall not be read again.
+        replayed: contents (path, SHA-256) that are read again.
+        leftover: SHA-256 of contents of which EVENTS_QUARANTINE holds rows already.
+    """
+
+    paths: tuple[str, ...]
+    known: Mapping[str, tuple[str, ...]]
+    replayed: frozenset[tuple[str, str]]
+    leftover: frozenset[str]
+
+
+def read_books(ingested_files: DataFrame) -> list[Book]:
+    """Collect INGESTED_FILES: one row per file ever read."""
+    rows = ingested_files.select(
+        "path", "content_sha256", "size", F.unix_micros("modified_at").alias("modified_us"), "rows_quarantined",
+        "run_date", F.unix_micros("ingested_at").alias("ingested_us"),
+    )  # fmt: skip
+    return [Book(*row) for row in rows.collect()]
+
+
+def watermark_of(books: Iterable[Book]) -> date | None:
+    """Return the newest run date that was ingested; None if nothing was."""
+    return max((book.run_date for book in books), default=None)
+
+
+def plan_reading(
+    files: Sequence[Listed], books: Sequence[Book], rejected: Sequence[Rejected], latest_us: int, replay_all: bool
+) -> Plan:
+    """Choose the files to open.
+
+    A file whose path, size and time of change are booked is not opened, unless one of its contents is to be
+    replayed: it has a ``future`` row before ``latest_us``; or ``replay_all`` and it has any quarantined row; or its
+    book and EVENTS_QUARANTINE disagree, because a replay was interrupted.
+
+    Args:
+        files: as listed tonight.
+        books: what was read before.
+        rejected: what EVENTS_QUARANTINE holds by file content.
+        latest_us: the end of what tonight's run accepts.
+        replay_all: ``--replay-quarantine``.
+    """
+    held = {(part.path, part.content_sha256): part for part in rejected}
+    replayed = frozenset(
+        (book.path, book.content_sha256) for book in books if _replay(book, held, latest_us, replay_all)
+    )
+    unchanged = {(book.path, book.size, book.modified_us) for book in books}
+    again = {path for path, _ in replayed}
+    known: dict[str, tuple[str, ...]] = {}
+    for book in books:
+        if (book.path, book.content_sha256) not in replayed:
+            known[book.path] = (*known.get(book.path, ()), book.content_sha256)
+    paths = (
+        file.path for file in files
+        if file.path in again or (file.path, file.size, _micros(file.modified_at)) not in unchanged
+    )  # fmt: skip
+    return Plan(tuple(paths), known, replayed, frozenset(part.content_sha256 for part in rejected))
+
+
+def _replay(book: Book, held: Mapping[tuple[str, str], Rejected], latest_us: int, replay_all: bool) -> bool:
+    found = held.get((book.path, book.content_sha256))
+    rows = found.rows if found else 0
+    early = found is not None and found.future_us is not None and found.future_us < latest_us
+    return early or rows != book.rows_quarantined or (replay_all and rows > 0)
+
+
+def _micros(instant: datetime) -> int:
+    return int(instant.timestamp()) * 1_000_000 + instant.microsecond
+
+
+def layout_of(sources: Sequence[EventSource], generation: int) -> str:
+    """Return what makes old and new EVENTS rows agree, as JSON that holds neither quotes of SQL nor backslashes.
+
+    Args:
+        sources: their mappings, units and zones are kept; paths and formats are not.
+        generation: changes with every rebuild, so that readers of the table know that rows went away.
+    """
+    kept = [source.model_dump(mode="json", include=set(_LAYOUT_KEYS)) for source in sources]
+    for source in kept:
+        source["context"] = sorted(source["context"])
+    text = json.dumps({"sources": kept, "generation": generation}, sort_keys=True)
+    return quote(text, safe=' {}[]":,._-/')
+
+
+def generation_of(layout: str | None) -> int:
+    """Return the generation that ``layout_of`` wrote; 0 where nothing is remembered."""
+    return int(json.loads(unquote(layout))["generation"]) if layout else 0
+
+
+def compare_layout(remembered: str, current: str) -> None:
+    """Refuse a mapping under which new rows would not agree with those in the table; further sources are welcome.
+
+    Raises:
+        ConfigError: names the first key that differs and both values.
+    """
+    before, now = (json.loads(unquote(text))["sources"] for text in (remembered, current))
+    for number, (old, new) in enumerate(zip(before, now, strict=False)):
+        for key in _LAYOUT_KEYS:
+            if old[key] != new[key]:
+                raise ConfigError(
+                    f"input.events.{number}.{key}: is {json.dumps(new[key])}, but table events was filled with "
+                    f"{json.dumps(old[key])}; restore it, or run ingest_events with --rebuild to read all files again"
+                )

@@ -1,0 +1,200 @@
+"""Judged rows -> accepted, duplicate or quarantined: the books of a run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import functions as F
+
+from intentrec.errors import InputError
+from intentrec.events.deliveries import Book, Rejected
+from intentrec.tables import EVENTS, EVENTS_QUARANTINE
+
+_TOLD = 3  # reasons that an error names
+
+
+def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
+    """Decide about every row: ``accepted``, ``duplicate`` or ``quarantined``.
+
+    Of rows with one event_id the smallest (source_file, line) wins, but one that is in ``events`` because of its
+    own file wins over it; so a file that is read again, after a crash or for a replay, keeps what it had, even
+    what would be too late by now. A row in ``events`` because of another file, or because of an older content
+    of the same file, makes all others duplicates.
+
+    Args:
+        judged: rows as of ``judge``, kind ``row`` only.
+        events: EVENTS rows that may be met again; None for an empty table.
+        books: what was booked before, to tell the contents of one path apart.
+
+    Returns:
+        The rows with ``verdict``, and ``stored``: whether EVENTS holds this very row already.
+    """
+    refused = judged.where(F.col("event_id").isNull()).withColumns(
+        {"verdict": F.lit("quarantined"), "stored": F.lit(False)}
+    )
+    sound = judged.where(F.col("event_id").isNotNull())
+    sound = _with_own(sound, events, books) if events is not None else sound.withColumns(
+        {"_known": F.lit(False), "_own": F.lit(False)}
+    )
+    order = [F.col("_own").desc(), F.col("source_file"), F.col("line"), F.col("content_sha256")]
+    place = F.row_number().over(Window.partitionBy("event_id").orderBy(*order))
+    verdict = (
+        F.when(F.col("_place") > 1, "duplicate")
+        .when(F.col("_own"), "accepted")
+        .when(F.col("_known"), "duplicate")
+        .when(F.col("reason").isNotNull(), "quarantined")
+        .otherwise("accepted")
+    )
+    decided = sound.withColumn("_place", place).withColumns({"verdict": verdict, "stored": F.col("_own")})
+    return decided.select(*refused.columns).unionByName(refused)
+
+
+def _with_own(sound: DataFrame, events: DataFrame, books: Iterable[Book]) -> DataFrame:
+    known = events.select(
+        "event_id", F.col("source_file").alias("_file"), F.unix_micros("ingested_at").alias("_ingested_us")
+    )
+    joined = sound.join(known, "event_id", "left")
+    own = F.col("_file") == F.col("source_file")
+    rows = [(book.path, book.content_sha256, book.ingested_us) for book in books]
+    if rows:
+        booked = sound.sparkSession.createDataFrame(rows, "_path STRING, _sha STRING, _booked_us BIGINT")
+        other = (F.col("_path") == F.col("source_file")) & (F.col("_sha") != F.col("content_sha256"))
+        files = judged_files(sound).join(F.broadcast(booked), other).groupBy("source_file", "content_sha256")
+        older = files.agg(F.max("_booked_us").alias("_older_us"))
+        joined = joined.join(F.broadcast(older), ["source_file", "content_sha256"], "left")
+        own = own & (F.col("_older_us").isNull() | (F.col("_ingested_us") > F.col("_older_us")))
+    return joined.withColumns({"_known": F.col("_file").isNotNull(), "_own": F.coalesce(own, F.lit(False))})
+
+
+def judged_files(rows: DataFrame) -> DataFrame:
+    """Return the files the rows come from, one row per path and content."""
+    return rows.select("source_file", "content_sha256").distinct()
+
+
+def events_of(decided: DataFrame, run_id: str, ingested_at: datetime) -> DataFrame:
+    """Return the EVENTS rows to add: accepted and not stored yet."""
+    new = decided.where((F.col("verdict") == "accepted") & ~F.col("stored"))
+    return EVENTS.conform(
+        new.withColumns(
+            {"source_line": F.col("line"), "run_id": F.lit(run_id), "ingested_at": F.lit(ingested_at).cast("timestamp")}
+        )
+    )
+
+
+def quarantine_of(decided: DataFrame, run_date: date, run_id: str) -> DataFrame:
+    """Return the EVENTS_QUARANTINE rows of a run; the text of a row stands in raw, of a whole file nothing."""
+    refused = decided.where(F.col("verdict") == "quarantined")
+    return EVENTS_QUARANTINE.conform(
+        refused.withColumns({"run_date": F.lit(run_date), "run_id": F.lit(run_id)})
+    )
+
+
+@dataclass(slots=True)
+class Count:
+    """The rows of one file content, by verdict and reason."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    stored: int = 0
+
+    @property
+    def num_quarantined(self) -> int:
+        """Return the quarantined rows of all reasons."""
+        return sum(self.quarantined.values())
+
+    @property
+    def num_read(self) -> int:
+        """Return all rows."""
+        return self.accepted + self.duplicate + self.num_quarantined
+
+
+def count_rows(decided: DataFrame, files: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Count]:
+    """Count the rows by file; one Spark action.
+
+    Args:
+        decided: rows with their verdict.
+        files: (path, content_sha256) of every file that was read; those without rows count 0.
+    """
+    counts = {file: Count() for file in sorted(files)}
+    example = F.min(F.struct(F.coalesce("line", F.lit(0)).alias("line"), "detail"))
+    groups = decided.groupBy("source_file", "content_sha256", "verdict", "reason", "stored")
+    for row in groups.agg(F.count("*").alias("rows"), example.alias("example")).collect():
+        count = counts[row.source_file, row.content_sha256]
+        if row.verdict == "quarantined":
+            count.quarantined[row.reason] = count.quarantined.get(row.reason, 0) + row.rows
+            count.examples[row.reason] = _example(row)
+        else:
+            setattr(count, row.verdict, getattr(count, row.verdict) + row.rows)
+            count.stored += row.rows if row.stored else 0
+    return counts
+
+
+def _example(row: Row) -> str:
+    place = f"{row.source_file}:{row.example.line}" if row.example.line else row.source_file
+    return f"{place}: {row.example.detail}"
+
+
+def refuse_too_many(counts: Iterable[Count], most: float) -> None:
+    """Refuse a run of whose rows too many were quarantined.
+
+    Raises:
+        InputError: the share is above ``most``; names the most frequent reasons with an example each.
+    """
+    several = [*counts]
+    read = sum(count.num_read for count in several)
+    reasons: dict[str, int] = {}
+    examples: dict[str, str] = {}
+    for count in several:
+        for reason, rows in count.quarantined.items():
+            reasons[reason] = reasons.get(reason, 0) + rows
+            examples.setdefault(reason, count.examples[reason])
+    refused = sum(reasons.values())
+    if refused <= most * read:
+        return
+    top = sorted(reasons, key=lambda reason: (-reasons[reason], reason))[:_TOLD]
+    told = "; ".join(f"{reason} {reasons[reason]:,} ({examples[reason]})" for reason in top)
+    raise InputError(
+        f"input.events: {refused:,} of {read:,} rows refused ({refused / read:.2%}), wanted at most {most:.2%}: "
+        f"{told}. Correct the files or the mapping, or raise input.max_rejected_share; no table was changed"
+    )
+
+
+def balance(
+    counts: Mapping[tuple[str, str], Count], sizes: Mapping[str, tuple[int, datetime]], run_date: date,
+    run_id: str, ingested_at: datetime,
+) -> list[tuple[object, ...]]:  # fmt: skip
+    """Return the rows of INGESTED_FILES for the files that were read, sorted by path.
+
+    Args:
+        counts: by (path, content_sha256).
+        sizes: path: bytes and time of change as listed.
+        run_date: the run date that read them.
+        run_id: the run that read them.
+        ingested_at: aware, UTC.
+    """
+    return [
+        (
+            path, sha256, sizes[path][0], sizes[path][1], count.num_read, count.accepted, count.duplicate,
+            count.num_quarantined, run_date, run_id, ingested_at,
+        )
+        for (path, sha256), count in counts.items()
+    ]  # fmt: skip
+
+
+def future_until(quarantine: DataFrame) -> Sequence[Rejected]:
+    """Return what was quarantined by file content, with the earliest instant among its ``future`` rows.
+
+    One Spark action. The instant stands in the detail of each such row, so that a file is read again on the very
+    night that accepts one of them.
+    """
+    instant = F.regexp_extract("detail", r"^occurred_at: (\S+) ", 1).try_cast("timestamp")
+    future = F.when(F.col("reason") == "future", F.unix_micros(instant))
+    groups = quarantine.groupBy("source_file", "content_sha256").agg(
+        F.count("*").alias("rows"), F.min(future).alias("future_us")
+    )
+    return [
+        Rejected(row.source_file, row.content_sha256, row.rows, row.future_us) for row in groups.collect()
+    ]

@@ -1,0 +1,30 @@
+"""sessions -> vocabulary, examples, histories."""
+
+from intentrec.examples.encoding import Encoding, encode, item_categories
+from intentrec.examples.judging import JUDGED_COLUMNS, judged_users
+from intentrec.examples.sequences import (
+    Shape,
+    in_file_order,
+    length_buckets,
+    seen_items,
+    training_sequences,
+    user_histories,
+)
+from intentrec.examples.vocabularies import extend_feature_vocabulary, extend_vocabulary, timeline
+
+__all__ = [
+    "JUDGED_COLUMNS",
+    "Encoding",
+    "Shape",
+    "encode",
+    "extend_feature_vocabulary",
+    "extend_vocabulary",
+    "in_file_order",
+    "item_categories",
+    "judged_users",
+    "length_buckets",
+    "seen_items",
+    "timeline",
+    "training_sequences",
+    "user_histories",
+]

@@ -1,0 +1,90 @@
+"""Which files a glob of the config names tonight."""
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from intentrec.config import EventSource, Snapshot
+from intentrec.errors import InputError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A file as listed, before it is opened.
+
+    Attributes:
+        path: absolute, or an address with a scheme.
+        size: bytes as delivered.
+        modified_at: aware, UTC, microseconds.
+    """
+
+    path: str
+    size: int
+    modified_at: datetime
+
+    @property
+    def remote(self) -> bool:
+        """Return whether only Spark can open it."""
+        return "://" in self.path
+
+
+def find_files(spark: SparkSession, source: EventSource | Snapshot, run_date: date) -> tuple[LogFile, ...]:
+    """List the files of a source, sorted by path.
+
+    ``{run_date}`` in the path stands for each of the last ``lookback_days`` dates that end at ``run_date`` (of
+    a snapshot: for ``run_date`` alone). A folder stands for the files in it. Names that begin with ``_`` or ``.``
+    are left out: they are markers and files still being written. Nothing is opened.
+
+    Raises:
+        InputError: no file matches.
+    """
+    patterns = _dated(source, run_date)
+    remote = "://" in source.path and not source.path.startswith("file://")
+    found = _listed_by_spark(spark, patterns) if remote else _listed(patterns)
+    files = {file.path: file for file in found}
+    if not files:
+        dates = f" for the {len(patterns)} days to {run_date}" if len(patterns) > 1 else ""
+        raise InputError(f"{source.path}: no file matches{dates}; deliver the files or correct the path in the config")
+    return tuple(files[path] for path in sorted(files))
+
+
+def _dated(source: EventSource | Snapshot, run_date: date) -> list[str]:
+    if "{run_date}" not in source.path:
+        return [source.path]
+    days = source.lookback_days if isinstance(source, EventSource) else 1
+    dates = (run_date - timedelta(days=behind) for behind in reversed(range(days)))
+    return [source.path.replace("{run_date}", day.isoformat()) for day in dates]
+
+
+def _listed(patterns: list[str]) -> Iterator[LogFile]:
+    for pattern in patterns:
+        for match in glob.iglob(pattern.removeprefix("file://"), recursive=True):
+            path = Path(match)
+            for file in path.iterdir() if path.is_dir() else (path,):
+                if file.is_file() and not file.name.startswith(("_", ".")):
+                    status = file.stat()
+                    modified_at = _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+                    yield LogFile(str(file.absolute()), status.st_size, modified_at)
+
+
+def _listed_by_spark(spark: SparkSession, patterns: list[str]) -> Iterator[LogFile]:
+    for pattern in patterns:
+        try:
+            files = spark.read.format("binaryFile").load(pattern)
+            # the session runs in UTC; integers, because Python would read a timestamp in the zone of its process
+            rows = files.select("path", F.unix_micros("modificationTime").alias("micros"), "length").collect()
+        except Exception as error:
+            if "PATH_NOT_FOUND" not in str(error):
+                reason = str(error).splitlines()[0]
+                raise InputError(f"{pattern}: cannot be listed ({reason}); check the address and its rights") from error
+            continue
+        for row in rows:
+            if not row.path.rsplit("/", 1)[1].startswith(("_", ".")):
+                yield LogFile(row.path, row.length, _EPOCH + timedelta(microseconds=row.micros))

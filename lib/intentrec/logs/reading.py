@@ -1,0 +1,180 @@
+"""One file = one Spark task: opened, checked whole, streamed as Arrow batches."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal, Self, cast
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from intentrec.errors import ConfigError
+from intentrec.logs.finding import LogFile
+from intentrec.logs.opening import DamagedFileError, ForeignFileError, sha256_of, unpacked, verify
+from intentrec.logs.parquet_rows import check_parquet_columns, parquet_rows, verify_parquet
+from intentrec.logs.rows import Chunk, CsvForm, csv_rows, json_rows
+
+_FIXED = ("kind", "source_file", "content_sha256", "line", "raw", "reason", "detail")
+_MOST_TASKS = 2048  # files beyond that share tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wanted from the files of one source.
+
+    Attributes:
+        format: as in the config; a Delta table is read as its Parquet files.
+        columns: our name: their column, or a dotted path.
+        nested: our names that may hold an object or a list, kept as JSON.
+        csv: how CSV is written.
+    """
+
+    format: Literal["json", "csv", "parquet", "delta"]
+    columns: Mapping[str, str]
+    nested: frozenset[str] = frozenset()
+    csv: CsvForm = CsvForm()
+
+    @classmethod
+    def of(cls, format_: str, columns: Mapping[str, str], nested: Iterable[str], options: Mapping[str, Any]) -> Self:
+        """Build it from a section of the config.
+
+        Raises:
+            ConfigError: an option is unknown for the format, or its value makes no sense.
+        """
+        return cls(cast(Any, format_), dict(columns), frozenset(nested), _csv_form(format_, options))
+
+
+def _csv_form(format_: str, options: Mapping[str, Any]) -> CsvForm:
+    known = ("sep", "header", "quote", "escape", "encoding") if format_ == "csv" else ()
+    for option in options:
+        if option not in known:
+            wanted = f"one of {', '.join(known)}" if known else "none"
+            raise ConfigError(f"input: option {option!r} is unknown for format {format_}, wanted {wanted}")
+    header = str(options.get("header", True)).lower()
+    if header not in ("true", "false"):
+        raise ConfigError(f"input: option header must be true or false, is {options['header']!r}")
+    form = CsvForm(header=header == "true", **{name: str(options[name]) for name in options if name != "header"})
+    for name in ("quote", "escape"):
+        if len(getattr(form, name) or "x") != 1:
+            raise ConfigError(f"input: option {name} must be one character, is {getattr(form, name)!r}")
+    if not form.sep:
+        raise ConfigError("input: option sep must be at least one character")
+    _check_encoding(form.encoding)
+    return form
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        plain = "\n,".encode(encoding) == b"\n,"
+    except LookupError:
+        plain = False
+    if not plain:
+        raise ConfigError(f"input: option encoding must be one that contains ASCII, such as latin-1, is {encoding!r}")
+
+
+def read_rows(
+    spark: SparkSession, files: Sequence[LogFile], asked: Asked, known: Mapping[str, Sequence[str]]
+) -> DataFrame:
+    """Read files as rows of text; lazy, one task a file, memory bounded by one batch.
+
+    Args:
+        spark: the session.
+        files: what to read.
+        asked: format and columns.
+        known: path: SHA-256 of contents that were read before and shall not be read again.
+
+    Returns:
+        Columns kind, source_file, content_sha256, line, raw, reason, detail and one STRING per wanted column.
+        kind ``row``: a row, with ``reason`` if it is none (line null: the whole file); ``file``: one per file, after
+        its rows; ``known``: instead, if its content was read before; ``foreign``: instead, if a wanted column is
+        missing or the file cannot be opened: the run must be refused with ``detail``.
+    """
+    schema = ", ".join(f"`{name}` {'BIGINT' if name == 'line' else 'STRING'}" for name in (*_FIXED, *asked.columns))
+    if files and files[0].remote:
+        contents = spark.read.format("binaryFile").load([file.path for file in files]).select("path", "content")
+        return contents.mapInArrow(_reader_of_contents(asked, known), schema)
+    numbers = spark.range(0, len(files), 1, max(1, min(len(files), _MOST_TASKS)))
+    return numbers.mapInArrow(_reader_of_paths([file.path for file in files], asked, known), schema)
+
+
+def _reader_of_paths(
+    paths: Sequence[str], asked: Asked, known: Mapping[str, Sequence[str]]
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    def read(batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                path = paths[number]
+                try:
+                    file = open(path, "rb")  # noqa: SIM115 closed below, after the error for opening is told apart
+                except OSError as error:
+                    yield _notice(path, "foreign", "", f"cannot be opened: {error.strerror}", asked)
+                    continue
+                with file:
+                    yield from read_file(file, path, asked, known.get(path, ()))
+
+    return read
+
+
+def _reader_of_contents(
+    asked: Asked, known: Mapping[str, Sequence[str]]
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    def read(batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            for path, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
+                yield from read_file(io.BytesIO(content.as_py()), path, asked, known.get(path, ()))
+
+    return read
+
+
+def read_file(file: BinaryIO, path: str, asked: Asked, known: Sequence[str]) -> Iterator[Any]:
+    """Yield one file as Arrow batches, with the columns of ``read_rows``.
+
+    The file is read twice: first to its end, for its hash and its checksums, then for its rows.
+    """
+    sha256 = sha256_of(file)
+    if sha256 in known:
+        yield _notice(path, "known", sha256, None, asked)
+        return
+    try:
+        for chunk in _chunks(file, path, asked):
+            yield _batch(path, sha256, chunk, asked)
+    except DamagedFileError as error:
+        damaged = Chunk([cast(int, None)], [None], ["file_unreadable"], [str(error)], [(None,) * len(asked.columns)])
+        yield _batch(path, sha256, damaged, asked)
+    except ForeignFileError as error:
+        yield _notice(path, "foreign", sha256, str(error), asked)
+        return
+    yield _notice(path, "file", sha256, None, asked)
+
+
+def _chunks(file: BinaryIO, path: str, asked: Asked) -> Iterator[Chunk]:
+    if asked.format in ("parquet", "delta"):
+        verify_parquet(file, asked.columns)
+        check_parquet_columns(file, path, asked.columns, asked.nested)
+        yield from parquet_rows(file, path, asked.columns, asked.nested)
+        return
+    verify(file, path)
+    plain = unpacked(file, path)
+    if asked.format == "json":
+        yield from json_rows(plain, asked.columns, asked.nested)
+    else:
+        yield from csv_rows(plain, asked.columns, asked.csv)
+
+
+def _batch(path: str, sha256: str, chunk: Chunk, asked: Asked) -> Any:
+    size = len(chunk.lines)
+    columns = [*zip(*chunk.rows, strict=True)]
+    fixed = [["row"] * size, [path] * size, [sha256] * size, chunk.lines, chunk.raws, chunk.reasons, chunk.details]
+    arrays = [
+        pa.array(values, pa.int64() if name == "line" else pa.string())
+        for name, values in zip(_FIXED, fixed, strict=True)
+    ]
+    arrays += [pa.array(values, pa.string()) for values in columns]
+    return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.columns])
+
+
+def _notice(path: str, kind: str, sha256: str, detail: str | None, asked: Asked) -> Any:
+    values = [kind, path, sha256, None, None, None, detail, *(None for _ in asked.columns)]
+    types = [pa.int64() if name == "line" else pa.string() for name in (*_FIXED, *asked.columns)]
+    arrays = [pa.array([value], type_) for value, type_ in zip(values, types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.columns])

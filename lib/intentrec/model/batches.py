@@ -1,0 +1,284 @@
+"""Parquet files -> batches of tensors; the only importer of petastorm.
+
+B rows   L events, left-padded: one length per shard   C columns of features   N rows of a row group
+"""
+
+import hashlib
+import queue
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from pyarrow.fs import FileSystem
+from torch import Tensor
+
+from intentrec.errors import InputError, SetupError, TrainingError
+
+_COLUMNS = ("row_id", "items", "times", "weights", "features")
+_POLL_S = 0.2  # how soon a reading thread notices that nobody reads its groups any more
+_Group = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The files of one split and length bucket of ``examples``, at one version of the table.
+
+    Attributes:
+        split: train, validation or holdout.
+        bucket: length of every array, events.
+        files: their URLs, in the same order on every rank.
+        rows: rows in them by the table's own count.
+    """
+
+    split: str
+    bucket: int
+    files: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one rank reads of a shard in one epoch.
+
+    Attributes:
+        rank: number of this rank, from 0.
+        size: ranks.
+        rows_per_batch: of one rank.
+        seed: orders row groups and the rows within them; another one for each epoch and shard.
+        timeout_s: seconds to wait for a row group.
+    """
+
+    rank: int
+    size: int
+    rows_per_batch: int
+    seed: int
+    timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one length.
+
+    Attributes:
+        items_BL: int64 item indices, oldest first, padded with 0 on the left.
+        times_BL: int64 UTC seconds since 1970, 0 is padding.
+        weights_BL: float32 weight of the event as a target, 0 is context only.
+        features_BCL: int64 value indices.
+        row_ids_B: int64; empty for rows that only fill a rank's turn.
+    """
+
+    items_BL: Tensor
+    times_BL: Tensor
+    weights_BL: Tensor
+    features_BCL: Tensor
+    row_ids_B: Tensor
+
+    @classmethod
+    def blank(cls, length: int, columns: int) -> "Batch":
+        """Return one row of padding, of weight 0: the turn of a rank that has no rows left."""
+        zeros_BL = torch.zeros(1, length, dtype=torch.int64)
+        features_BCL = torch.zeros(1, columns, length, dtype=torch.int64)
+        return cls(zeros_BL, zeros_BL, zeros_BL.float(), features_BCL, torch.zeros(0, dtype=torch.int64))
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        return Batch(
+            self.items_BL.to(device, non_blocking=True),
+            self.times_BL.to(device, non_blocking=True),
+            self.weights_BL.to(device, non_blocking=True),
+            self.features_BCL.to(device, non_blocking=True),
+            self.row_ids_B,
+        )
+
+
+def rows_of_ranks(shard: Shard, size: int) -> list[int]:
+    """Return how many rows every rank will read of a shard.
+
+    Row group i belongs to reading share i mod n, n being the ranks but at most the row groups; share j is read by
+    rank ``(j + bucket) mod size``, so that small buckets do not all fall to rank 0.
+
+    Raises:
+        TrainingError: a file is gone or cannot be read.
+    """
+    groups = [rows for file in shard.files for rows in _row_groups(file)]
+    shares = min(size, len(groups))
+    return [
+        sum(groups[share::shares]) if (share := _share(rank, size, shard)) < shares else 0 for rank in range(size)
+    ]
+
+
+def read_batches(shard: Shard, reading: Reading) -> Iterator[Batch]:
+    """Yield this rank's rows of a shard once, in a seeded order; every batch but the last has ``rows_per_batch`` rows.
+
+    Raises:
+        TrainingError: a file is gone or cannot be read, or no row group arrives in time.
+        InputError: the arrays of a file have not the shard's length.
+        SetupError: petastorm is not installed.
+    """
+    random = np.random.default_rng(reading.seed)
+    kept: list[_Group] = []
+    num_kept = 0
+    for group in _groups(shard, reading):
+        _check_length(shard, group)
+        order_N = random.permutation(len(group["row_id"]))
+        kept.append({name: values[order_N] for name, values in group.items()})
+        num_kept += len(order_N)
+        if num_kept >= reading.rows_per_batch:
+            rows = {name: np.concatenate([part[name] for part in kept]) for name in _COLUMNS}
+            whole = num_kept - num_kept % reading.rows_per_batch
+            for start in range(0, whole, reading.rows_per_batch):
+                yield _batch(shard.bucket, rows, slice(start, start + reading.rows_per_batch))
+            kept, num_kept = [{name: values[whole:] for name, values in rows.items()}], num_kept - whole
+    if num_kept:
+        yield _batch(
+            shard.bucket, {name: np.concatenate([part[name] for part in kept]) for name in _COLUMNS}, slice(None)
+        )
+
+
+def _share(rank: int, size: int, shard: Shard) -> int:
+    return (rank - shard.bucket) % size
+
+
+def _batch(length: int, rows: _Group, chosen: slice) -> Batch:
+    def tensor(name: str, dtype: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(rows[name][chosen], dtype=dtype))
+
+    features = tensor("features", np.int64)
+    return Batch(
+        items_BL=tensor("items", np.int64),
+        times_BL=tensor("times", np.int64),
+        weights_BL=tensor("weights", np.float32),
+        features_BCL=features.view(len(features), -1, length),
+        row_ids_B=tensor("row_id", np.int64),
+    )
+
+
+def _check_length(shard: Shard, group: _Group) -> None:
+    for name in ("items", "times", "weights", "features"):
+        length = group[name].shape[1]
+        if length % shard.bucket or (name != "features" and length != shard.bucket):
+            raise InputError(
+                f"examples.{name} of {shard.split}, length_bucket {shard.bucket}: arrays have {length} entries; "
+                "run build_examples again with --rebuild"
+            )
+
+
+def _groups(shard: Shard, reading: Reading) -> Iterator[_Group]:
+    """Yield the row groups of this rank's share, read ahead by a thread."""
+    shares = min(reading.size, sum(len(_row_groups(file)) for file in shard.files))
+    share = _share(reading.rank, reading.size, shard)
+    if share >= shares:
+        return
+    options = {
+        "schema_fields": [f"^{name}$" for name in _COLUMNS],
+        "num_epochs": 1,
+        "cur_shard": share,
+        "shard_count": shares,
+        "seed": reading.seed,
+        "workers_count": 1,  # more workers return row groups in any order
+        "results_queue_size": 2,  # the default of 50 row groups is held in memory
+    }
+    ahead = _ReadAhead(list(shard.files), options, reading.timeout_s)
+    try:
+        yield from ahead
+    finally:
+        ahead.close()
+
+
+class _ReadAhead:
+    """A petastorm reader in a thread of its own, so that neither opening nor reading can hang a rank."""
+
+    def __init__(self, files: list[str], options: dict[str, Any], timeout_s: float) -> None:
+        self._files, self._options, self._timeout_s = files, options, timeout_s
+        self._groups: queue.Queue[_Group | BaseException | None] = queue.Queue(maxsize=2)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="examples", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[_Group]:
+        while True:
+            try:
+                group = self._groups.get(timeout=self._timeout_s)
+            except queue.Empty:
+                raise TrainingError(
+                    f"{self._files[0]}: no rows of examples in {self._timeout_s:g} s; check that the storage answers"
+                ) from None
+            if group is None:
+                return
+            if isinstance(group, BaseException):
+                raise _explained(group, self._files)
+            yield group
+
+    def close(self) -> None:
+        """Stop reading; waits for the thread, but not for one that hangs in the storage."""
+        self._closed.set()
+        self._thread.join(timeout=self._timeout_s)
+
+    def _read(self) -> None:
+        try:
+            with _open_reader(self._files, self._options) as reader:
+                for group in reader:
+                    if not self._hand_over({name: getattr(group, name) for name in _COLUMNS}):
+                        return
+            self._hand_over(None)
+        except BaseException as error:  # noqa: BLE001 handed to the rank, which raises it
+            self._hand_over(error)
+
+    def _hand_over(self, group: _Group | BaseException | None) -> bool:
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._groups.put(group, timeout=_POLL_S)
+                return True
+        return False
+
+
+def _open_reader(files: list[str], options: dict[str, Any]) -> Any:
+    try:
+        from petastorm import make_batch_reader
+    except ImportError as error:
+        raise SetupError(f"petastorm cannot be imported ({error}); install the packages of requirements.lock") from None
+    with warnings.catch_warnings():  # petastorm on pyarrow 14 warns on every call
+        warnings.simplefilter("ignore", FutureWarning)
+        return make_batch_reader([unquote(file) for file in files], **options)
+
+
+def _row_groups(file: str) -> list[int]:
+    """Return the rows of every row group, from the file's footer."""
+    try:
+        parts = urlsplit(file)
+        if parts.scheme in ("", "file"):
+            footer = pq.read_metadata(unquote(parts.path))
+        else:
+            system, path = FileSystem.from_uri(unquote(file))
+            footer = pq.read_metadata(system.open_input_file(path))
+    except Exception as error:
+        raise _explained(error, [file]) from None
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+
+
+def _explained(error: BaseException, files: list[str]) -> BaseException:
+    """Return the error a user can act on; ``error`` itself where it is one."""
+    if isinstance(error, (SetupError, InputError, TrainingError)):
+        return error
+    gone = [file for file in files if isinstance(error, FileNotFoundError) and file.split("/")[-1] in str(error)]
+    if isinstance(error, FileNotFoundError):
+        return TrainingError(
+            f"{(gone or files)[0]}: a file of the pinned version of examples is gone, probably vacuumed; run "
+            "build_examples again and keep deleted files longer than a training run"
+        )
+    text = " ".join(str(error).split())[:300]
+    return TrainingError(f"{files[0]}: examples cannot be read ({type(error).__name__}: {text})")
+
+
+def seed_of(*parts: object) -> int:
+    """Return a 31-bit seed that depends on all ``parts`` and on nothing else."""
+    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

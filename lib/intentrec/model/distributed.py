@@ -1,0 +1,257 @@
+"""Ranks that train together; the only importer of horovod. One rank needs none of it.
+
+N numbers, summed over ranks
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from intentrec.errors import ConfigError, InputError, IntentrecError, SetupError, TrainingError
+
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+_DEBUG = "INTENTREC_DEBUG"  # when set, ranks print their traces
+_KNOWN_ERRORS = {kind.__name__: kind for kind in (ConfigError, InputError, SetupError, TrainingError)}
+
+
+class Ranks(Protocol):
+    """The processes that train one model. Every rank must make the same calls in the same order."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+
+    def sum(self, numbers_N: Tensor) -> Tensor:
+        """Return the sum over ranks, the same bits on every rank; may reuse ``numbers_N``."""
+
+    def broadcast(self, tensor: Tensor) -> Tensor:
+        """Return rank 0's tensor; may reuse ``tensor``."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return every rank's value, by rank. Only for values made by the ranks themselves."""
+
+
+class OneRank:
+    """A single process."""
+
+    rank, size, local_rank, local_size = 0, 1, 0, 1
+
+    def sum(self, numbers_N: Tensor) -> Tensor:
+        """Return ``numbers_N``."""
+        return numbers_N
+
+    def broadcast(self, tensor: Tensor) -> Tensor:
+        """Return ``tensor``."""
+        return tensor
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the one value."""
+        return [value]
+
+
+class HorovodRanks:
+    """The processes of a Horovod job, started before this is made."""
+
+    def __init__(self) -> None:
+        """Join the other ranks; waits for all of them."""
+        import horovod.torch as hvd
+
+        hvd.init()
+        self._hvd = hvd
+        self.rank, self.size = hvd.rank(), hvd.size()
+        self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
+        self._calls = 0
+
+    def sum(self, numbers_N: Tensor) -> Tensor:
+        """Return the sum over ranks, reduced in place."""
+        summed: Tensor = self._hvd.allreduce_(numbers_N, op=self._hvd.Sum, name=self._name())
+        return summed
+
+    def broadcast(self, tensor: Tensor) -> Tensor:
+        """Return rank 0's tensor, in place."""
+        sent: Tensor = self._hvd.broadcast_(tensor, root_rank=0, name=self._name())
+        return sent
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return every rank's value, by rank."""
+        return list(self._hvd.allgather_object(value, name=self._name()))
+
+    def _name(self) -> str:
+        """Return the call's number: ranks that lose step are found by Horovod's stall check, never mixed up."""
+        self._calls += 1
+        return f"intentrec.{self._calls % 64}"  # names are cached; 64 are enough, since every call is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How ranks are started.
+
+    Attributes:
+        workers: ranks.
+        launcher: single (in this process), local (horovodrun on this machine) or spark (the active session's executors).
+        start_timeout_s: seconds until all ranks must have started.
+        stall_timeout_s: seconds a rank may wait for the others.
+        notes: folder that all ranks see, where a failing rank leaves its error; None: a temporary one, which only ranks
+            on this machine see.
+    """
+
+    workers: int = 1
+    launcher: str = "single"
+    start_timeout_s: int = 120
+    stall_timeout_s: int = 120
+    notes: str | None = None
+
+
+def launch(
+    function: Callable[[Ranks, _Argument], _Result], argument: _Argument, how: Launch | None = None
+) -> list[_Result]:
+    """Run ``function(ranks, argument)`` on every rank and return the results by rank.
+
+    One worker runs in this process, whatever the launcher. Otherwise ``function`` must be importable where the ranks
+    run, and ``argument`` picklable.
+
+    Raises:
+        SetupError: Horovod is not installed, or the ranks did not start in time.
+        TrainingError: a rank failed or died, or waited too long for another; all of them have ended.
+        ConfigError: the launcher is unknown.
+    """
+    how = Launch() if how is None else how
+    if how.launcher not in ("single", "local", "spark"):
+        raise ConfigError(f"training.launcher must be single, local or spark, is {how.launcher!r}")
+    if how.workers == 1:
+        return [function(OneRank(), argument)]
+    if how.launcher == "single":
+        raise ConfigError(f"training.launcher single needs workers 1, is {how.workers}")
+    _check_horovod()
+    if how.notes is not None:
+        Path(how.notes).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ranks-", dir=how.notes) as folder:
+        entry = _RankEntry(function, argument, folder, _lowest_threads(how.workers))
+        try:
+            results = _run_local(entry, how) if how.launcher == "local" else _run_on_spark(entry, how)
+        except Exception as error:
+            raise _failure(error, Path(folder), how) from error
+    return list(results)
+
+
+@dataclass(frozen=True, slots=True)
+class _RankEntry:
+    """What a rank runs. It leaves its error as a file, since launchers pass on no more than an exit code."""
+
+    function: Callable[[Ranks, Any], Any]
+    argument: Any
+    failures: str
+    threads: int
+
+    def __call__(self) -> Any:
+        torch.set_num_threads(self.threads)
+        ranks = HorovodRanks()
+        try:
+            return self.function(ranks, self.argument)
+        except Exception as error:
+            _leave_note(Path(self.failures, f"{ranks.rank:05d}.txt"), error)
+            if os.environ.get(_DEBUG):
+                raise
+            raise SystemExit(1) from None  # the launcher ends the other ranks; the one line is told by this one's parent
+
+
+def _leave_note(note: Path, error: Exception) -> None:
+    text = " ".join(str(error).split()) or type(error).__name__
+    known = type(error).__name__ in _KNOWN_ERRORS
+    if note.parent.is_dir():
+        kind, text = (type(error).__name__, text) if known else ("TrainingError", f"{type(error).__name__}: {text}")
+        note.write_text(f"{kind}\n{text}")
+
+
+def _lowest_threads(workers: int) -> int:
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def _environment(how: Launch) -> dict[str, str]:
+    """Return Horovod's settings; its own default is to wait for ever for a rank that has stopped."""
+    settings = {
+        "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(1, how.stall_timeout_s // 2)),
+        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(how.stall_timeout_s),
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": str(how.stall_timeout_s),
+        "OMP_NUM_THREADS": str(_lowest_threads(how.workers)),
+        "HOROVOD_LOG_LEVEL": os.environ.get("HOROVOD_LOG_LEVEL", "error"),
+    }
+    return {**os.environ, **settings}
+
+
+def _run_local(entry: _RankEntry, how: Launch) -> list[Any]:
+    from horovod.runner import run
+
+    before = dict(os.environ)
+    os.environ.update(_environment(how))  # horovodrun hands its own environment to the ranks
+    try:
+        results: list[Any] = run(
+            entry,
+            num_proc=how.workers,
+            start_timeout=how.start_timeout_s,
+            use_gloo=True,
+            network_interfaces=[_loopback()],
+            disable_cache=True,
+        )
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return results
+
+
+def _run_on_spark(entry: _RankEntry, how: Launch) -> list[Any]:
+    from horovod.spark import run
+
+    results: list[Any] = run(
+        entry,
+        num_proc=how.workers,
+        start_timeout=how.start_timeout_s,
+        use_gloo=True,
+        env=_environment(how),
+        verbose=0,
+    )
+    return results
+
+
+def _loopback() -> str:
+    names = [name for _, name in socket.if_nameindex()]
+    return next((name for name in names if name.startswith("lo")), names[0])
+
+
+def _check_horovod() -> None:
+    try:
+        import horovod.torch  # noqa: F401
+    except ImportError as error:
+        raise SetupError(
+            f"horovod cannot be imported ({error}); install it with make setup, or set training.workers to 1"
+        ) from None
+
+
+def _failure(error: Exception, folder: Path, how: Launch) -> IntentrecError:
+    """Return one line for what ended the ranks: the first rank's own error, else the launcher's."""
+    notes = [(int(note.stem), *note.read_text().split("\n", 1)) for note in sorted(folder.glob("*.txt"))]
+    told = [note for note in notes if "Horovod has been shut down" not in note[2]]  # those only lost the others
+    for rank, kind, text in told:
+        return _KNOWN_ERRORS[kind](f"rank {rank} of {how.workers}: {text}")
+    text = " ".join(str(error).split())[:400]
+    if "timed out" in text.lower() and "start" in text.lower():
+        return SetupError(f"training.workers: {how.workers} ranks did not start in {how.start_timeout_s} s ({text})")
+    return TrainingError(
+        f"a rank of {how.workers} died or waited longer than {how.stall_timeout_s} s for the others ({text}); run again"
+    )
+
+
+def cuda_or_cpu(ranks: Ranks) -> torch.device:
+    """Return this rank's device: the GPU of its local number, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
+    return torch.device("cpu")

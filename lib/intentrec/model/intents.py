@@ -1,0 +1,101 @@
+"""What each intent head predicts: labels of the next event, and their names.
+
+B rows   L events, left-padded   C columns of features   K labels kept per event (-1: none)   V items + 1
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from intentrec.model.shape import ACTION, CATEGORIES, Catalogue, NetworkShape
+
+_HOUR_S, _DAY_S = 3600, 86400
+_AGES = (
+    (_HOUR_S, "under 1 hour"),
+    (6 * _HOUR_S, "1 to 6 hours"),
+    (_DAY_S, "6 to 24 hours"),
+    (7 * _DAY_S, "1 to 7 days"),
+    (30 * _DAY_S, "7 to 30 days"),
+    (90 * _DAY_S, "30 to 90 days"),
+    (365 * _DAY_S, "90 to 365 days"),
+)
+_OLDEST = "over 365 days"
+NUM_AGES = len(_AGES) + 1
+_NOVELTY = ("continue", "discover")
+
+
+def age_buckets(age_s: Tensor) -> Tensor:
+    """Return int64 buckets of item age in seconds; an age of exactly a bound belongs to the older bucket."""
+    bounds = torch.tensor([bound for bound, _ in _AGES], device=age_s.device)
+    return torch.bucketize(age_s, bounds, right=True)
+
+
+def head_sizes(shape: NetworkShape) -> dict[str, int]:
+    """Return the number of labels of every head of ``shape``, in its order."""
+    action = shape.field(ACTION)
+    sizes = {
+        ACTION: action.num_values if action else 0,
+        "category": shape.num_categories,
+        "novelty": len(_NOVELTY),
+        "item_age": NUM_AGES,
+    }
+    return {head: sizes[head] for head in shape.heads}
+
+
+def label_names(shape: NetworkShape, values: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the names of every head's labels.
+
+    Args:
+        shape: of the network.
+        values: of each field, the value of index 1, 2, ... as in ``feature_vocabulary``.
+    """
+    names = {
+        ACTION: tuple(values.get(ACTION, ())),
+        "category": tuple(values.get(CATEGORIES, ())),
+        "novelty": _NOVELTY,
+        "item_age": (*(name for _, name in _AGES), _OLDEST),
+    }
+    return {head: names[head] for head in shape.heads}
+
+
+def intent_labels(
+    shape: NetworkShape, catalogue: Catalogue, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor
+) -> dict[str, Tensor]:
+    """Return what each head should say after every event: the labels of the event that follows.
+
+    Returns:
+        head -> int64 [B, L, K] label indices, -1 where there is none: after the last event, after padding, and
+        where the next event's item is unknown to a head that needs it. K > 1 for several true labels.
+    """
+    labels = {}
+    for head in shape.heads:
+        if head == ACTION:
+            own_BLK = features_BCL[:, shape.columns_of(ACTION)].transpose(1, 2) - 1
+        elif head == "category":
+            own_BLK = catalogue.categories_VC[items_BL] - 1
+        elif head == "novelty":
+            own_BLK = _novelty(catalogue, items_BL)[..., None]
+        else:
+            ages_BL = age_buckets(times_BL - catalogue.first_seen_V[items_BL])
+            own_BLK = ages_BL.masked_fill(items_BL == 0, -1)[..., None]
+        labels[head] = _of_next(own_BLK, times_BL)
+    return labels
+
+
+def _novelty(catalogue: Catalogue, items_BL: Tensor) -> Tensor:
+    """Return 1 where the event's main category (without categories: its item) is new in the row, 0 where not, else -1."""
+    has_categories = catalogue.categories_VC.shape[1] > 0
+    kinds_BL = catalogue.categories_VC[items_BL, 0] if has_categories else items_BL
+    length = items_BL.shape[1]
+    earlier_LL = torch.ones(length, length, dtype=torch.bool, device=items_BL.device).tril(-1)
+    seen_BL = ((kinds_BL[:, :, None] == kinds_BL[:, None, :]) & earlier_LL).any(dim=2)
+    return (~seen_BL).long().masked_fill(kinds_BL == 0, -1)
+
+
+def _of_next(own_BLK: Tensor, times_BL: Tensor) -> Tensor:
+    """Move labels from the event they describe to the event before it, where they are predicted."""
+    labels_BLK = torch.full_like(own_BLK, -1)
+    both_BL = (times_BL[:, 1:] != 0) & (times_BL[:, :-1] != 0)
+    labels_BLK[:, :-1] = own_BLK[:, 1:].masked_fill(~both_BL[..., None], -1)
+    return labels_BLK

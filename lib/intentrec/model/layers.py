@@ -1,0 +1,136 @@
+"""Attention that knows order and time, and the gated block around it.
+
+B rows   L events, left-padded   D width   H attention heads   E width of one head
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NUM_POSITIONS = 256  # distances in events; all beyond share the last one
+NUM_PAUSES = 80  # logarithmic buckets: e^(79 * 0.301) s is 670 years
+_PAUSE_STEP = 0.301  # of ln(seconds), so a bucket ends at 1.35 times its start
+_DAY_S = 86400
+
+
+def pause_buckets(seconds: Tensor) -> Tensor:
+    """Return int64 buckets ``floor(ln(max(seconds, 1)) / 0.301)``, at most NUM_PAUSES - 1.
+
+    Source: models of the HSTU family (Zhai et al., arXiv 2402.17152, appendix), relative attention bias.
+    """
+    return (seconds.clamp(min=1).to(torch.float64).log() / _PAUSE_STEP).long().clamp(max=NUM_PAUSES - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Which events of a row an event may look at, and how far they lie back. Reads times only, never a later one.
+
+    Attributes:
+        valid_BL: bool, the events that are not padding.
+        allowed_BLL: bool, [row, looking, looked at]: not later, not padding; an event always sees itself, so that
+            no row of the attention is masked whole (its softmax would be nan).
+        distances_LL: int64, events between the two, clipped.
+        pauses_BLL: int64 bucket of the seconds between the two.
+    """
+
+    valid_BL: Tensor
+    allowed_BLL: Tensor
+    distances_LL: Tensor
+    pauses_BLL: Tensor
+
+    @classmethod
+    def of(cls, times_BL: Tensor) -> "Timeline":
+        """Read a batch: int64 UTC seconds, 0 is padding."""
+        length = times_BL.shape[1]
+        valid_BL = times_BL != 0
+        steps_L = torch.arange(length, device=times_BL.device)
+        distances_LL = steps_L[:, None] - steps_L[None, :]
+        itself_LL = distances_LL == 0
+        allowed_BLL = ((distances_LL >= 0) & valid_BL[:, None, :]) | itself_LL
+        pauses_BLL = pause_buckets(times_BL[:, :, None] - times_BL[:, None, :])
+        return cls(valid_BL, allowed_BLL, distances_LL.clamp(0, NUM_POSITIONS - 1), pauses_BLL)
+
+    def within(self, times_BL: Tensor, days: float) -> "Timeline":
+        """Return the same with sight cut at ``days`` before the looking event; exactly ``days`` is still seen."""
+        recent_BLL = times_BL[:, :, None] - times_BL[:, None, :] <= round(days * _DAY_S)
+        return Timeline(self.valid_BL, self.allowed_BLL & recent_BLL, self.distances_LL, self.pauses_BLL)
+
+
+class TimedAttention(nn.Module):
+    """Multi-head attention with a scalar bias per distance and, where asked for, per pause.
+
+    Source: Zhai et al., arXiv 2402.17152, relative attention bias; the pause is taken to the looking event's own time,
+    since the next event's time is unknown when a list is made.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, read_time: bool) -> None:
+        """Build the layer; biases start at 0, plain attention."""
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.projected = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.distance_bias = nn.Parameter(torch.zeros(heads, NUM_POSITIONS))
+        self.pause_bias = nn.Parameter(torch.zeros(NUM_PAUSES, heads)) if read_time else None
+
+    def forward(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
+        """Return float [B, L, D]: every event's mixture of those it may look at."""
+        rows, length, width = x_BLD.shape
+        split = self.projected(x_BLD).view(rows, length, 3, self.heads, width // self.heads)
+        query_BHLE, key_BHLE, value_BHLE = split.permute(2, 0, 3, 1, 4)
+        scores_BHLL = query_BHLE @ key_BHLE.transpose(2, 3) / math.sqrt(width // self.heads)
+        scores_BHLL = scores_BHLL + self.distance_bias[:, timeline.distances_LL]
+        if self.pause_bias is not None:
+            scores_BHLL = scores_BHLL + F.embedding(timeline.pauses_BLL, self.pause_bias).permute(0, 3, 1, 2)
+        scores_BHLL = scores_BHLL.masked_fill(~timeline.allowed_BLL[:, None], float("-inf"))
+        shares_BHLL = F.dropout(scores_BHLL.softmax(dim=-1), self.dropout, self.training)
+        mixed_BLD = (shares_BHLL @ value_BHLE).transpose(1, 2).reshape(rows, length, width)
+        out_BLD: Tensor = self.out(mixed_BLD)
+        return out_BLD
+
+
+class GatedBlock(nn.Module):
+    """A LiGR block: ``x + sigmoid(W1 x) * attention(LN x)``, then ``x + sigmoid(W2 x) * SwiGLU(LN x)``.
+
+    Source: Borisyuk et al., LiGR (arXiv 2502.03417), section 3; SwiGLU of 4 times the width without bias.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, read_time: bool) -> None:
+        """Build the layers with torch's default initialisation."""
+        super().__init__()
+        self.attention = TimedAttention(width, heads, dropout, read_time)
+        self.attention_norm, self.attention_gate = nn.LayerNorm(width), nn.Linear(width, width)
+        self.forward_norm, self.forward_gate = nn.LayerNorm(width), nn.Linear(width, width)
+        self.widened = nn.Linear(width, 8 * width, bias=False)
+        self.narrowed = nn.Linear(4 * width, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
+        """Return float [B, L, D]."""
+        attended_BLD = self.dropout(self.attention(self.attention_norm(x_BLD), timeline))
+        x_BLD = x_BLD + self.attention_gate(x_BLD).sigmoid() * attended_BLD
+        gate, value = self.widened(self.forward_norm(x_BLD)).chunk(2, dim=-1)
+        widened = self.dropout(F.silu(gate) * value)
+        out_BLD: Tensor = x_BLD + self.forward_gate(x_BLD).sigmoid() * self.dropout(self.narrowed(widened))
+        return out_BLD
+
+
+class Encoder(nn.Module):
+    """Inputs joined, normalised, and passed through gated blocks."""
+
+    def __init__(self, inputs: int, width: int, layers: int, block: tuple[int, float, bool]) -> None:
+        """Build ``layers`` blocks; ``inputs`` vectors of ``width`` are joined, ``block`` is (heads, dropout, read_time)."""
+        super().__init__()
+        self.joined = nn.Linear(inputs * width, width)
+        self.joined_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(GatedBlock(width, *block) for _ in range(layers))
+
+    def forward(self, inputs: list[Tensor], timeline: Timeline) -> Tensor:
+        """Return float [B, L, D], normalised; 0 at padding."""
+        x_BLD = self.joined_norm(self.joined(torch.cat(inputs, dim=-1)))
+        for block in self.blocks:
+            x_BLD = block(x_BLD, timeline)
+        out_BLD: Tensor = self.norm(x_BLD) * timeline.valid_BL[..., None]
+        return out_BLD

@@ -1,0 +1,90 @@
+"""Losses as sums, so that they can be divided by the weight of all ranks together.
+
+N events   D width   V items + 1   M labels of a head   K labels kept per event (-1: none)
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 256  # events whose logits exist at once; 256 x 100,000 items are 102 MB
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Forms the gradients while the logits of a chunk exist; the N x V matrix never does."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, hidden_ND: Tensor, items_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor, weights_N: Tensor
+    ) -> Tensor:
+        hidden_ND, items_VD = hidden_ND.detach().float(), items_VD.detach().float()
+        known_VD = items_VD[1:]  # item 0 is never a target and takes no probability
+        hidden_grad_ND, items_grad_VD = torch.empty_like(hidden_ND), torch.zeros_like(items_VD)
+        bias_grad_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
+        buffer_NV = hidden_ND.new_empty(min(CHUNK, len(hidden_ND)), len(known_VD))
+        total = hidden_ND.new_zeros((), dtype=torch.float64)
+        for start in range(0, len(hidden_ND), CHUNK):
+            rows = slice(start, start + CHUNK)
+            hidden, targets, weights = hidden_ND[rows], targets_N[rows, None] - 1, weights_N[rows].float()
+            logits = torch.mm(hidden, known_VD.T, out=buffer_NV[: len(hidden)])
+            if bias_V is not None:
+                logits += bias_V[1:]
+            norm = logits.logsumexp(dim=1, keepdim=True)
+            total += ((norm - logits.gather(1, targets)).squeeze(1) * weights).double().sum()
+            wrong = logits.sub_(norm).exp_().scatter_add_(1, targets, torch.full_like(norm, -1.0))
+            wrong *= weights[:, None]
+            torch.mm(wrong, known_VD, out=hidden_grad_ND[rows])
+            items_grad_VD[1:].addmm_(wrong.T, hidden)
+            if bias_grad_V is not None:
+                bias_grad_V[1:] += wrong.sum(dim=0)
+        ctx.save_for_backward(hidden_grad_ND, items_grad_VD, bias_grad_V)
+        return total.float()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        hidden_grad_ND, items_grad_VD, bias_grad_V = ctx.saved_tensors
+        bias_grad_V = None if bias_grad_V is None else bias_grad_V * scale
+        return hidden_grad_ND * scale, items_grad_VD * scale, bias_grad_V, None, None
+
+
+def item_loss(
+    hidden_ND: Tensor, items_VD: Tensor, targets_N: Tensor, weights_N: Tensor, bias_V: Tensor | None = None
+) -> Tensor:
+    """Return the float32 sum over events of ``-w ln p(target)``, p the softmax over all items but item 0.
+
+    Args:
+        hidden_ND: float queries.
+        items_VD: float item vectors; the same table may have been read to make ``hidden_ND``.
+        targets_N: int64, 1 to V - 1.
+        weights_N: float, not negative.
+        bias_V: float scores of the items themselves, if there are any.
+    """
+    if torch.is_grad_enabled():
+        loss: Tensor = _ChunkedCrossEntropy.apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
+        return loss
+    total = hidden_ND.new_zeros((), dtype=torch.float64)
+    for rows in torch.arange(len(hidden_ND), device=hidden_ND.device).split(CHUNK):
+        logits = hidden_ND[rows].float() @ items_VD[1:].float().T
+        if bias_V is not None:
+            logits += bias_V[1:]
+        chosen = logits.gather(1, targets_N[rows, None] - 1).squeeze(1)
+        total += ((logits.logsumexp(dim=1) - chosen) * weights_N[rows]).double().sum()
+    return total.float()
+
+
+def label_loss(logits_NM: Tensor, labels_NK: Tensor, weights_N: Tensor) -> Tensor:
+    """Return the float32 sum over events of ``-w`` times the sum of ``ln p`` over the true labels; no negative labels.
+
+    Args:
+        logits_NM: float.
+        labels_NK: int64 true labels, -1 where an event has fewer than K.
+        weights_N: float, not negative.
+
+    Source: IntentRec (arXiv 2408.05353), section 3.4, multi-label tasks.
+    """
+    log_p_NM = logits_NM.float().log_softmax(dim=1)
+    true_NK = log_p_NM.gather(1, labels_NK.clamp(min=0)).masked_fill(labels_NK < 0, 0.0)
+    return -(true_NK.sum(dim=1) * weights_N).sum()

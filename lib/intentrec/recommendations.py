@@ -1,0 +1,108 @@
+"""candidates -> recommendations, user_intents, segment_recommendations."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from intentrec.tables import CANDIDATES, RECOMMENDATIONS_STAGED, SEGMENT_RECOMMENDATIONS, USER_INTENTS
+
+EVERYBODY = "all"  # the segment that every user belongs to
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What every row of a night's lists has in common."""
+
+    run_date: date
+    model_id: str
+    run_id: str
+
+
+def ranked_lists(candidates: DataFrame, k: int, origin: Origin) -> DataFrame:
+    """Number the items of every list; a user with fewer than ``k`` is left out, to be counted by the checks.
+
+    Args:
+        candidates: CANDIDATES rows, lists best first.
+        k: items of every list.
+        origin: of the rows.
+
+    Returns:
+        RECOMMENDATIONS_STAGED rows.
+    """
+    items = F.transform(
+        F.slice("items", 1, k),
+        lambda item, place: F.struct(
+            (place + 1).alias("rank"),
+            item["item_id"].alias("item_id"),
+            item["score"].alias("score"),
+            item["source"].alias("source"),
+            item["intent"].alias("intent"),
+            item["because_item_id"].alias("because_item_id"),
+            F.lit(None).cast("double").alias("propensity"),  # of rows that are explored at random: none here
+        ),
+    )
+    full = CANDIDATES.conform(candidates).where(F.size("items") >= k)
+    return RECOMMENDATIONS_STAGED.conform(_of(full.select("user_id", items.alias("items")), origin))
+
+
+def user_intents(candidates: DataFrame, origin: Origin) -> DataFrame:
+    """Keep what the model says of each user's intents; the primary head has the greatest weight, ties by name.
+
+    Args:
+        candidates: CANDIDATES rows.
+        origin: of the rows.
+
+    Returns:
+        USER_INTENTS rows; none for a user of whom a model without heads said nothing.
+    """
+    by_weight = F.array_sort(
+        F.transform("head_weights", lambda entry: F.struct((-entry["weight"]).alias("order"), entry["head"].alias("head")))
+    )
+    rows = CANDIDATES.conform(candidates).where(F.size("heads") > 0)
+    primary = F.get(by_weight, F.lit(0))["head"].alias("primary_head")
+    return USER_INTENTS.conform(_of(rows.select("user_id", "heads", "head_weights", primary, "embedding"), origin))
+
+
+def segment_lists(counts: DataFrame, k: int, origin: Origin) -> DataFrame:
+    """Rank each segment's items by popularity; where a segment has fewer than ``k``, those of everybody follow.
+
+    Args:
+        counts: one row per segment and eligible item: segment (EVERYBODY among them), item_id, num_events.
+        k: items of every list.
+        origin: of the rows.
+
+    Returns:
+        SEGMENT_RECOMMENDATIONS rows, ties by item_id; a segment with fewer than ``k`` items in all is left out.
+    """
+    own = counts.select("segment", "item_id", "num_events", F.lit(0).alias("filler"))
+    best = Window.orderBy(F.desc("num_events"), "item_id")  # of one segment's items: at most the catalogue
+    overall = counts.where(F.col("segment") == EVERYBODY).withColumn("place", F.row_number().over(best))
+    few = overall.where(F.col("place") <= 2 * k).select("item_id", "num_events")
+    segments = counts.select("segment").distinct().where(F.col("segment") != EVERYBODY)
+    filler = segments.crossJoin(F.broadcast(few)).join(own, ["segment", "item_id"], "left_anti")
+    both = own.unionByName(filler.withColumn("filler", F.lit(1)))
+    within = Window.partitionBy("segment").orderBy("filler", F.desc("num_events"), "item_id")
+    placed = both.withColumn("rank", F.row_number().over(within)).where(F.col("rank") <= k)
+    nothing = F.lit(None).cast("string")
+    item = F.struct(
+        "rank",
+        "item_id",
+        F.when(F.col("filler") == 0, F.col("num_events")).otherwise(F.lit(0)).cast("double").alias("score"),
+        F.lit("fallback").alias("source"),
+        nothing.alias("intent"),
+        nothing.alias("because_item_id"),
+        F.lit(None).cast("double").alias("propensity"),
+    )
+    lists = placed.groupBy("segment").agg(F.array_sort(F.collect_list(item)).alias("items"))
+    return SEGMENT_RECOMMENDATIONS.conform(_of(lists.where(F.size("items") == k), origin))
+
+
+def _of(rows: DataFrame, origin: Origin) -> DataFrame:
+    return rows.select(
+        F.lit(origin.run_date).alias("run_date"),
+        "*",
+        F.lit(origin.model_id).alias("model_id"),
+        F.lit(origin.run_id).alias("run_id"),
+    )

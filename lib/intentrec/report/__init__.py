@@ -1,0 +1,34 @@
+"""What a person sees of a night: report.html and the summary on the terminal."""
+
+from intentrec.report.data import (
+    Coverage,
+    Day,
+    Epoch,
+    IntentShare,
+    Rejected,
+    ReportData,
+    SampleItem,
+    SampleUser,
+    Score,
+    SessionLength,
+    StageRows,
+)
+from intentrec.report.document import render_report, write_report
+from intentrec.report.summary import print_summary
+
+__all__ = [
+    "Coverage",
+    "Day",
+    "Epoch",
+    "IntentShare",
+    "Rejected",
+    "ReportData",
+    "SampleItem",
+    "SampleUser",
+    "Score",
+    "SessionLength",
+    "StageRows",
+    "print_summary",
+    "render_report",
+    "write_report",
+]

@@ -1,0 +1,150 @@
+"""The Spark session: an active one is used as it is, else one is started with Delta."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from delta import configure_spark_with_delta_pip
+from py4j.protocol import Py4JError
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from intentrec.errors import SetupError
+
+DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+
+# What every session of ours computes with; a value that the config sets wins.
+_SESSION_CONF = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.ansi.enabled": "true",
+    # Delta's default of 50 makes every commit on a small table take seconds.
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+_STATIC_CONF = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.ui.enabled": "false",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+}
+_LOCAL_CONF = {
+    "spark.driver.memory": "4g",  # the JVM's default of 1g is below what a night of 300,000 events needs
+    "spark.driver.host": "localhost",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+def start_spark(name: str, master: str, conf: Mapping[str, str], jars: str | None = None) -> tuple[SparkSession, bool]:
+    """Return a session that knows Delta and computes in UTC, and whether it was started here.
+
+    Args:
+        name: the application's name.
+        master: used only where no session is active and spark-submit names none.
+        conf: further settings; they win over ours.
+        jars: folder with Delta's jars; without it they come from the local Ivy cache, or are fetched once.
+
+    Raises:
+        SetupError: Java or the jars are missing, or the active session lacks Delta.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers start the first python3 on PATH otherwise
+    logging.getLogger("py4j").setLevel(logging.ERROR)
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        session = active.newSession()  # our settings stay ours: the caller's session keeps its own
+    else:
+        session = _start(name, master, conf, jars)
+    for key, value in {**_SESSION_CONF, **conf}.items():
+        if session.conf.isModifiable(key):
+            session.conf.set(key, value)
+    _check_delta(session)
+    return session, active is None
+
+
+def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) -> SparkSession:
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # under spark-submit the JVM runs already
+    builder = SparkSession.builder.appName(name)
+    settings = {**_STATIC_CONF, **_SESSION_CONF, **conf}
+    if not submitted or not SparkConf().contains("spark.master"):
+        builder = builder.master(master)
+        if master.startswith("local"):
+            settings = {**_LOCAL_CONF, "spark.sql.shuffle.partitions": str(_cores(master)), **settings}
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    if jars is not None:
+        builder = builder.config("spark.jars", ",".join(_jars_in(jars)))
+    elif not submitted:
+        builder = configure_spark_with_delta_pip(builder)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkException, Py4JError, OSError) as error:
+        raise SetupError(
+            f"Spark did not start with master {master}: {_first_line(error)}. "
+            "Wanted Java 17 and Delta's jars: see JAVA_HOME, or give a folder of jars as spark.jars"
+        ) from error
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _cores(master: str) -> int:
+    inside = master.removeprefix("local").strip("[]").split(",")[0]
+    return max(2, int(inside) if inside.isdigit() else os.cpu_count() or 2)
+
+
+def _jars_in(folder: str) -> list[str]:
+    jars = sorted(map(str, Path(folder).glob("*.jar")))
+    if not any("delta-spark" in jar for jar in jars):
+        raise SetupError(
+            f"spark.jars: {folder} holds no delta-spark jar, wanted that of {DELTA_PACKAGE} and delta-storage"
+        )
+    return jars
+
+
+def _check_delta(session: SparkSession) -> None:
+    """Name what is missing before the first table is touched."""
+    java = session.sparkContext._jvm
+    assert java is not None
+    try:
+        java.java.lang.Class.forName("io.delta.tables.DeltaTable", False, _class_loader(session))
+    except Py4JError:
+        raise SetupError(
+            f"Spark {session.version} runs without Delta's jars, wanted {DELTA_PACKAGE}: "
+            f"add --packages {DELTA_PACKAGE} to spark-submit, or the library to the cluster"
+        ) from None
+    if "DeltaSparkSessionExtension" not in (session.conf.get("spark.sql.extensions", None) or ""):
+        raise SetupError(
+            "the active Spark session lacks Delta: set spark.sql.extensions to "
+            f"{_STATIC_CONF['spark.sql.extensions']} and spark.sql.catalog.spark_catalog to "
+            f"{_STATIC_CONF['spark.sql.catalog.spark_catalog']} where it is started"
+        )
+
+
+def _class_loader(session: SparkSession) -> object:
+    java = session.sparkContext._jvm
+    assert java is not None
+    return java.java.lang.Thread.currentThread().getContextClassLoader()
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def slots(session: SparkSession) -> int:
+    """Return how many tasks can run at once."""
+    return SparkContext.getOrCreate().defaultParallelism if session else 0
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides a result."""
+    names = ("pyspark", "delta-spark", "petastorm", "pyarrow", "numpy", "torch", "horovod")
+    return {name: _installed(name) for name in names}
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "missing"

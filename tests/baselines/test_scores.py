@@ -1,0 +1,123 @@
+from math import log
+
+import numpy as np
+import pytest
+
+from intentrec.baselines import (
+    PopularityBaseline,
+    TransitionBaseline,
+    TransitionTable,
+    popularity_counts,
+    popularity_scores,
+)
+
+HOUR = popularity_counts(np.array([4, 2]), np.array([3, 3]), num_items=5)
+DAY = popularity_counts(np.array([2, 4, 5, 1]), np.array([9, 5, 7, 7]), num_items=5)
+# what follows: 1 -> 2 (3 of 4), 1 -> 3 (1 of 4); 2 -> 3 (always)
+TABLE = TransitionTable.of(
+    np.array([2, 1, 1]), np.array([3, 3, 2]), np.array([60, 60, 180]), np.array([60, 240, 240]), num_items=5
+)
+
+
+def best_first(bias_V):
+    return np.argsort(-bias_V, kind="stable").tolist()
+
+
+def dense(additive, num_users, num_items=5):
+    scores_BV = np.zeros((num_users, num_items + 1))
+    scores_BV[additive.rows, additive.columns] = additive.values
+    return scores_BV
+
+
+def test_counts_are_spread_over_the_catalogue_and_padding_has_none():
+    assert HOUR.tolist() == [0, 0, 3, 0, 3, 0]
+    assert popularity_counts(np.array([0, 1]), np.array([9, 2]), num_items=2).tolist() == [0, 2, 0]
+
+
+def test_scores_are_logarithms_relative_to_the_greatest_count():
+    scores = popularity_scores(np.array([0, 0, 1, 7]))
+    assert scores.dtype == np.float32
+    assert scores == pytest.approx([0, 0, log(2) / log(8), 1])
+
+
+def test_nothing_counted_scores_zero():
+    assert popularity_scores(np.zeros(3, dtype=np.int64)).tolist() == [0, 0, 0]
+
+
+def test_a_window_is_ranked_by_its_counts_then_the_longer_windows_then_the_smaller_index():
+    baseline = PopularityBaseline.of({1: HOUR, 24: DAY}, hours=1)
+    assert baseline.name == "popularity_1h"
+    # 2 and 4 have 3 each, the day has 9 and 5; then 1 and 5 with 7 in the day; 3 without any; padding last
+    assert best_first(baseline.bias_V) == [2, 4, 1, 5, 3, 0]
+
+
+def test_shorter_windows_do_not_break_ties():
+    recent = popularity_counts(np.array([5]), np.array([1]), num_items=5)
+    assert best_first(PopularityBaseline.of({1: recent, 24: DAY}, hours=24).bias_V) == [2, 1, 5, 4, 3, 0]
+
+
+def test_ranks_are_exact_and_below_one():
+    bias_V = PopularityBaseline.of({1: np.zeros(1_000_001, dtype=np.int64)}, hours=1).bias_V
+    assert bias_V.dtype == np.float32
+    assert len(np.unique(bias_V)) == 1_000_001
+    assert bias_V[0] == 0
+    assert bias_V.max() < 1
+
+
+def test_the_latest_item_counts_fully_and_the_one_before_it_less():
+    evidence = TABLE.evidence(np.array([[1, 2], [0, 1], [0, 4]]), decay=0.5)
+    expected = [
+        [0, 0, 0.5 * 3 / 4, 1 + 0.5 * 1 / 4, 0, 0],  # 2 is the latest, 1 a step back
+        [0, 0, 3 / 4, 1 / 4, 0, 0],
+        [0, 0, 0, 0, 0, 0],  # nothing follows 4
+    ]
+    assert dense(evidence, 3) == pytest.approx(np.array(expected))
+    assert evidence.values.dtype == np.float32
+
+
+def test_each_user_and_item_stands_once_in_ascending_order():
+    evidence = TABLE.evidence(np.array([[2, 1], [1, 1]]))
+    assert list(zip(evidence.rows.tolist(), evidence.columns.tolist(), strict=True)) == [(0, 2), (0, 3), (1, 2), (1, 3)]
+
+
+def test_the_order_of_the_collected_rows_changes_nothing():
+    again = TransitionTable.of(
+        np.array([1, 2, 1]), np.array([2, 3, 3]), np.array([180, 60, 60]), np.array([240, 60, 240]), num_items=5
+    )
+    assert [part.tolist() for part in (again.offsets, again.successors, again.shares)] == [
+        part.tolist() for part in (TABLE.offsets, TABLE.successors, TABLE.shares)
+    ]
+
+
+def test_no_history_no_table_and_the_last_item_of_the_catalogue_have_no_evidence():
+    empty = TransitionTable.of(*(np.zeros(0, dtype=np.int64) for _ in range(4)), num_items=5)
+    assert len(empty.evidence(np.array([[1, 2]])).rows) == 0
+    assert len(TABLE.evidence(np.array([[5]])).rows) == 0
+    assert len(TABLE.evidence(np.zeros((3, 0), dtype=int)).rows) == 0
+
+
+def test_successions_come_first_and_popularity_breaks_ties_and_fills():
+    popular = PopularityBaseline.of({1: HOUR, 24: DAY}, hours=1)
+    table = TransitionTable.of(
+        np.array([1, 1, 1]), np.array([3, 5, 2]), np.array([60, 60, 120]), np.array([240, 240, 240]), num_items=5
+    )
+    baseline = TransitionBaseline.of(table, popular)
+    assert baseline.name == "transitions_1"
+    additive = baseline.additive(np.array([[2, 1]]))
+    assert dense(additive, 1).tolist() == [[0, 0, 512, 256, 0, 256]]  # steps of 1/1024
+    # 2 by half of the successions; 5 before 3 by popularity; then 4, 1 by popularity alone
+    assert best_first((baseline.bias_V + dense(additive, 1))[0].astype(np.float32)) == [2, 5, 3, 4, 1, 0]
+
+
+def test_only_the_last_items_are_looked_up():
+    baseline = TransitionBaseline.of(TABLE, PopularityBaseline.of({1: HOUR}, hours=1), num_last=2, decay=1.0)
+    assert baseline.name == "transitions_2"
+    assert dense(baseline.additive(np.array([[2, 1, 4]])), 1).tolist() == [[0, 0, 768, 256, 0, 0]]
+
+
+def test_the_least_evidence_beats_the_greatest_popularity():
+    table = TransitionTable.of(np.array([1]), np.array([3]), np.array([1]), np.array([10**6]), num_items=5)
+    popular = PopularityBaseline.of({1: HOUR}, hours=1)
+    additive = TransitionBaseline.of(table, popular).additive(np.array([[1]]))
+    assert additive.values.tolist() == [1]
+    assert popular.bias_V.max() < 1

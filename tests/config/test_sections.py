@@ -1,0 +1,189 @@
+"""Every bound, every choice and every rule across keys of the config, reached through the sections themselves."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from intentrec.config import (
+    Action,
+    Config,
+    EvaluationConfig,
+    EventSource,
+    InputConfig,
+    ModelConfig,
+    RecommendationsConfig,
+    SessionsConfig,
+    SparkConfig,
+    TrainingConfig,
+)
+from intentrec.config.sections import known_timezone, resolved_path
+
+SOURCE: dict[str, Any] = {"path": "logs/*.json", "format": "json", "columns": {"user_id": "user", "occurred_at": "ts"}}
+
+
+def test_a_config_needs_only_a_warehouse_and_one_source() -> None:
+    config = Config.model_validate({"warehouse": "w", "input": {"events": SOURCE}})
+    assert config.sessions.gap_minutes == 30
+    assert config.recommendations.k == 20
+    assert config.evaluation.k == (10, 20)
+    assert config.evaluation.gate.mode == "enforce"
+    assert config.training.workers == 2
+
+
+def test_one_source_may_stand_without_a_list() -> None:
+    assert InputConfig.model_validate({"events": SOURCE}) == InputConfig.model_validate({"events": [SOURCE]})
+
+
+def test_no_source_at_all_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        InputConfig.model_validate({"events": []})
+
+
+@pytest.mark.parametrize("format_", ["json", "csv", "parquet", "delta"])
+@pytest.mark.parametrize("time_unit", ["s", "ms", "us", "ns", "iso"])
+def test_every_format_and_time_unit_is_accepted(format_: str, time_unit: str) -> None:
+    source = EventSource.model_validate({**SOURCE, "format": format_, "time_unit": time_unit})
+    assert (source.format, source.time_unit) == (format_, time_unit)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "xml"}, "'json', 'csv', 'parquet' or 'delta'"),
+        ({"time_unit": "m"}, "'s', 'ms', 'us', 'ns' or 'iso'"),
+        ({"columns": {"user_id": "user"}}, "must map occurred_at"),
+        ({"columns": {}}, "must map occurred_at, user_id"),
+        (
+            {"columns": {**SOURCE["columns"], "user_id": ["a", "b"]}},
+            "only event_id may be a list of columns, not user_id",
+        ),
+        ({"columns": {**SOURCE["columns"], "price": "p"}}, "price"),
+        ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no IANA time zone, wanted a name such as Europe/Berlin"),
+        ({"lookback_days": 0}, "greater than 0"),
+        ({"lookback_days": True}, "valid integer"),
+        ({"glob": "x"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_source_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        EventSource.model_validate({**SOURCE, **change})
+
+
+def test_an_event_id_may_be_a_list_of_columns() -> None:
+    source = EventSource.model_validate({**SOURCE, "columns": {**SOURCE["columns"], "event_id": ["session", "step"]}})
+    assert source.columns["event_id"] == ("session", "step")
+
+
+def test_an_action_is_a_weight_or_a_section() -> None:
+    actions = {"view": 1.0, "buy": {"weight": 5.0}, "search": {"weight": 0.5, "has_item": False}}
+    read = InputConfig.model_validate({"events": SOURCE, "actions": actions})
+    assert read.actions == {
+        "view": Action(weight=1.0),
+        "buy": Action(weight=5.0),
+        "search": Action(weight=0.5, has_item=False),
+    }
+
+
+@pytest.mark.parametrize("action", [-1.0, True, {"weight": -0.5}, {"has_item": 1}, "view"])
+def test_a_wrong_action_is_refused(action: Any) -> None:
+    with pytest.raises(ValidationError):
+        InputConfig.model_validate({"events": SOURCE, "actions": {"view": action}})
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (InputConfig, {"events": SOURCE, "late_days": -1}),
+        (InputConfig, {"events": SOURCE, "future_days": -1}),
+        (InputConfig, {"events": SOURCE, "max_rejected_share": 1.01}),
+        (InputConfig, {"events": SOURCE, "max_rejected_share": -0.01}),
+        (SessionsConfig, {"gap_minutes": 0}),
+        (SessionsConfig, {"gap_minutes": 2.5}),
+        (SessionsConfig, {"max_hours": 0}),
+        (SessionsConfig, {"max_events": 0}),
+        (ModelConfig, {"preset": "bert"}),
+        (ModelConfig, {"dropout": 1.0}),
+        (ModelConfig, {"dropout": -0.1}),
+        (ModelConfig, {"intent_weight": -0.1}),
+        (TrainingConfig, {"workers": 0}),
+        (TrainingConfig, {"learning_rate": 0}),
+        (TrainingConfig, {"launcher": "mpi"}),
+        (TrainingConfig, {"seed": -1}),
+        (EvaluationConfig, {"holdout_days": 0}),
+        (EvaluationConfig, {"k": []}),
+        (EvaluationConfig, {"k": [0]}),
+        (EvaluationConfig, {"refit": "yes"}),
+        (EvaluationConfig, {"gate": {"mode": "off"}}),
+        (EvaluationConfig, {"gate": {"margin": -0.1}}),
+        (RecommendationsConfig, {"k": 0}),
+        (RecommendationsConfig, {"seen": {"actions": "none"}}),
+        (RecommendationsConfig, {"seen": {"days": 0}}),
+        (Config, {"warehouse": "w", "input": {"events": SOURCE}, "timezone": "CEST"}),
+        (Config, {"warehouse": "w", "input": {"events": SOURCE}, "day_starts_at": "24:00"}),
+        (Config, {"warehouse": "w", "input": {"events": SOURCE}, "day_starts_at": "2:36"}),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused(section: type, values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        section(**values)  # one wrong value, one complaint, apart from the branches of a union
+    assert {error["loc"][0] for error in refused.value.errors()} == {list(values)[-1]}
+
+
+@pytest.mark.parametrize("preset", ["intent", "sasrec"])
+def test_every_preset_is_accepted(preset: str) -> None:
+    assert ModelConfig.model_validate({"preset": preset}).preset == preset
+
+
+@pytest.mark.parametrize(("launcher", "workers"), [("spark", 2), ("local", 2), ("single", 1), ("spark", 1)])
+def test_every_launcher_is_accepted(launcher: str, workers: int) -> None:
+    assert TrainingConfig.model_validate({"launcher": launcher, "workers": workers}).launcher == launcher
+
+
+@pytest.mark.parametrize("mode", ["enforce", "dry_run", "disabled"])
+def test_every_gate_mode_is_accepted(mode: str) -> None:
+    assert EvaluationConfig.model_validate({"gate": {"mode": mode}}).gate.mode == mode
+
+
+def test_the_single_launcher_wants_one_worker() -> None:
+    with pytest.raises(ValidationError, match="launcher single needs workers 1, is 2"):
+        TrainingConfig.model_validate({"launcher": "single", "workers": 2})
+
+
+def test_the_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValidationError, match="attention_heads 3 must divide width 64"):
+        ModelConfig.model_validate({"attention_heads": 3})
+
+
+@pytest.mark.parametrize("seen", [None, {"actions": "all", "days": None}, {"actions": ["buy"], "days": 30}])
+def test_seen_may_be_switched_off_or_narrowed(seen: Any) -> None:
+    read = RecommendationsConfig.model_validate({"seen": seen}).seen
+    assert read is None if seen is None else read is not None and read.days == seen["days"]
+
+
+def test_a_loaded_value_never_changes() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        SessionsConfig().gap_minutes = 10
+
+
+def test_spark_settings_keep_their_types() -> None:
+    conf = {
+        "spark.ui.enabled": False,
+        "spark.sql.shuffle.partitions": 4,
+        "spark.memory.fraction": 0.5,
+        "spark.driver.memory": "2g",
+    }
+    assert SparkConfig.model_validate({"conf": conf}).conf == conf
+
+
+def test_a_time_zone_is_known_by_its_full_name() -> None:
+    assert known_timezone("Europe/Berlin") == "Europe/Berlin"
+
+
+def test_relative_paths_start_at_the_files_folder_and_addresses_stay() -> None:
+    folder = Path("/etc/nightly")
+    assert resolved_path("logs/*.gz", folder) == "/etc/nightly/logs/*.gz"
+    assert resolved_path("/data/x", folder) == "/data/x"
+    assert resolved_path("s3://bucket/x", folder) == "s3://bucket/x"

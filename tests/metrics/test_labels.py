@@ -1,0 +1,59 @@
+from math import isnan, log
+
+import numpy as np
+import pytest
+
+from intentrec.metrics import label_figures
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]])
+TRUTH = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=bool)
+
+
+def test_a_label_is_right_if_it_is_among_the_true_ones():
+    figures = label_figures(PROBABILITIES, TRUTH)
+    assert figures.accuracy == 3 / 4  # all but the second
+    assert figures.num_events == 4
+
+
+def test_the_majority_is_the_most_frequent_true_label_or_the_given_one():
+    assert label_figures(PROBABILITIES, TRUTH).majority_share == 2 / 4  # labels 0 and 1 twice each, the first wins
+    assert label_figures(PROBABILITIES, TRUTH, majority=2).majority_share == 1 / 4
+
+
+def test_the_surprise_is_the_mean_over_true_labels_then_events():
+    expected = -(log(0.7) + log(0.3) + log(0.8) + (log(0.6) + log(0.3)) / 2) / 4
+    assert label_figures(PROBABILITIES, TRUTH).nll == pytest.approx(expected)
+
+
+def test_an_impossible_label_that_comes_true_costs_a_finite_surprise():
+    assert label_figures(np.array([[1.0, 0.0]]), np.array([[False, True]])).nll == pytest.approx(-log(1e-12))
+
+
+def test_calibration_compares_confidence_and_accuracy_bin_by_bin():
+    # confidences 0.7 right, 0.5 wrong, 0.8 right, 0.6 right stand in four bins of width 1/15
+    expected = (abs(1 - 0.7) + abs(0 - 0.5) + abs(1 - 0.8) + abs(1 - 0.6)) / 4
+    assert label_figures(PROBABILITIES, TRUTH).ece == pytest.approx(expected)
+
+
+def test_events_in_one_bin_balance_each_other():
+    probabilities = np.array([[0.5, 0.5], [0.5, 0.5]])
+    truth = np.array([[True, False], [False, True]])  # the first label is named: right once of twice, as confident
+    assert label_figures(probabilities, truth).ece == 0
+
+
+def test_events_without_a_label_are_left_out():
+    more = label_figures(
+        np.vstack([PROBABILITIES, [[0.9, 0.1, 0.0]]]), np.vstack([TRUTH, np.zeros((1, 3), dtype=bool)])
+    )
+    assert more == label_figures(PROBABILITIES, TRUTH)
+
+
+def test_no_labelled_event_has_no_figures():
+    figures = label_figures(PROBABILITIES[:0], TRUTH[:0])
+    assert figures.num_events == 0
+    assert all(map(isnan, (figures.accuracy, figures.majority_share, figures.nll, figures.ece)))
+
+
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(ValueError, match=r"probabilities are \(4, 3\), true labels \(2, 3\)"):
+        label_figures(PROBABILITIES, TRUTH[:2])

@@ -1,0 +1,58 @@
+from datetime import date
+
+from intentrec.recommendations import Origin, ranked_lists, segment_lists, user_intents
+from intentrec.tables import CANDIDATES, RECOMMENDATIONS_STAGED, SEGMENT_RECOMMENDATIONS, USER_INTENTS
+from tests.frames import assert_frames_equal
+
+DAY = date(2024, 5, 1)
+ORIGIN = Origin(DAY, "m1", "r1")
+HEADS = [("novelty", [("discover", 0.75), ("continue", 0.25)])]
+WEIGHTS = [("category", 0.5), ("action", 0.5)]
+
+
+def candidates(spark):
+    return spark.createDataFrame(
+        [
+            (
+                "ann",
+                [("tea", 2.0, "model", "novelty", "cup"), ("pot", 1.0, "prior", None, None), ("jar", 0.5, "model", None, None)],
+                HEADS,
+                WEIGHTS,
+                [1.0, 2.0],
+            ),
+            ("bob", [("tea", 2.0, "model", None, None)], [], [], []),
+        ],
+        CANDIDATES.schema,
+    )  # fmt: skip
+
+
+def test_lists_are_cut_and_numbered_and_short_ones_left_out(spark):
+    items = [(1, "tea", 2.0, "model", "novelty", "cup", None), (2, "pot", 1.0, "prior", None, None, None)]
+    expected = spark.createDataFrame([(DAY, "ann", items, "m1", "r1")], RECOMMENDATIONS_STAGED.schema)
+    assert_frames_equal(ranked_lists(candidates(spark), 2, ORIGIN), expected)
+
+
+def test_the_primary_head_has_the_greatest_weight_and_ties_go_by_name(spark):
+    expected = spark.createDataFrame(
+        [(DAY, "ann", HEADS, WEIGHTS, "action", [1.0, 2.0], "m1", "r1")], USER_INTENTS.schema
+    )
+    assert_frames_equal(user_intents(candidates(spark), ORIGIN), expected)
+
+
+def test_a_small_segment_is_filled_with_what_everybody_likes(spark):
+    counts = spark.createDataFrame(
+        [("all", "tea", 5), ("all", "pot", 4), ("all", "cup", 4), ("kids", "cup", 1)],
+        "segment STRING, item_id STRING, num_events BIGINT",
+    )
+
+    def row(rank, item, score):
+        return (rank, item, score, "fallback", None, None, None)
+
+    expected = spark.createDataFrame(
+        [
+            (DAY, "all", [row(1, "tea", 5.0), row(2, "cup", 4.0)], "m1", "r1"),
+            (DAY, "kids", [row(1, "cup", 1.0), row(2, "tea", 0.0)], "m1", "r1"),
+        ],
+        SEGMENT_RECOMMENDATIONS.schema,
+    )
+    assert_frames_equal(segment_lists(counts, 2, ORIGIN), expected)
