@@ -16,7 +16,7 @@ demo: install ## two nights on the bundled real log; a second time every stage i
 	@$(NIGHTLY) --run-date 2013-08-30
 	@$(NIGHTLY) --run-date 2013-08-31
 	@echo "tables:  build/demo/warehouse  (what they hold: TABLES.md)"
-	@echo "report:  $$(ls -t build/demo/artifacts/*/report.html build/demo/artifacts/report*.html 2>/dev/null | head -1)"
+	@echo "report:  build/demo/artifacts/reports/2013-08-31/report.html"
 
 test: install ## all tests
 	@$(BIN)/python -m pytest
@@ -38,14 +38,15 @@ faults: install ## the long fault checks: kills at every crash point, dead ranks
 
 bench: install ## all benchmarks, tables on the terminal and JSON under build/bench
 	@mkdir -p build/bench
-	@set -e; for file in tests/benchmarks/[a-z]*.py; do $(BIN)/python $$file --out build/bench/$$(basename $$file .py).json; done
+	@set -e; for file in $$(grep -l __main__ tests/benchmarks/*.py); do $(BIN)/python $$file --out build/bench/$$(basename $$file .py).json; done
 
 pages: install ## write TABLES.md and deploy/conf/reference.yaml again from the declarations
 	@$(BIN)/python -m intentrec.tables.page > TABLES.md
 	@$(BIN)/python -m intentrec.config.reference > deploy/conf/reference.yaml
 
-wheel: install ## the package as dist/*.whl, for spark-submit and clusters
+wheel: install ## the package as dist/*.whl, and as *.zip for spark-submit --py-files
 	@$(BIN)/python -m hatchling build -t wheel
+	@for file in dist/*.whl; do cp "$$file" "$${file%-py3-none-any.whl}.zip"; done # Spark's workers ignore a .whl
 
 format: install ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .

@@ -12,6 +12,7 @@ from __future__ import annotations  # so that an older Python gets as far as say
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -31,11 +32,8 @@ EXIT_SETUP = 7
 VENV_BYTES = 6_000_000_000  # measured 5.6 GB: torch brings the CUDA libraries
 CACHE_BYTES = 6_000_000_000  # uv keeps the same files; on one disk it links them, but unpacks beside them first
 HOROVOD_FLAGS = {
-    "HOROVOD_WITH_PYTORCH": "1",
-    "HOROVOD_WITHOUT_TENSORFLOW": "1",
-    "HOROVOD_WITHOUT_MXNET": "1",
-    "HOROVOD_WITHOUT_MPI": "1",
-    "HOROVOD_WITH_GLOO": "1",
+    **dict.fromkeys(("HOROVOD_WITH_PYTORCH", "HOROVOD_WITH_GLOO", "HOROVOD_WITHOUT_MPI"), "1"),
+    **dict.fromkeys(("HOROVOD_WITHOUT_TENSORFLOW", "HOROVOD_WITHOUT_MXNET"), "1"),
     "CMAKE_POLICY_VERSION_MINIMUM": "3.5",  # CMake 4 refuses Horovod's cmake_minimum_required otherwise
 }
 DELTA_JAR = "io.delta_delta-spark_2.13-4.0.1.jar"
@@ -181,7 +179,15 @@ def is_done() -> bool:
 
 def has_jars() -> bool:
     """Return whether Delta's jars are in the Ivy cache, whose folder's name carries Ivy's version."""
-    return any(Path.home().glob(f".ivy2*/jars/{DELTA_JAR}"))
+    return any(users_home().glob(f".ivy2*/jars/{DELTA_JAR}"))
+
+
+def users_home() -> Path:
+    """Return the user's home as the JVM sees it."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # a container's user without a name
+        return Path.home()
 
 
 def install() -> None:
@@ -236,17 +242,14 @@ def install_horovod() -> None:
     wrapper = VENV / "g++-17"
     wrapper.write_text('#!/bin/sh\nexec g++ "$@" -std=c++17\n')
     wrapper.chmod(0o755)
-    gpu = {"HOROVOD_GPU_OPERATIONS": "NCCL"} if shutil.which("nvcc") else {}
-    flags = {**HOROVOD_FLAGS, **gpu}
+    flags = {**HOROVOD_FLAGS, **({"HOROVOD_GPU_OPERATIONS": "NCCL"} if shutil.which("nvcc") else {})}
     lock = write_lock(VENV / "horovod.lock", horovod=True)
     torch = re.search(r"^torch==(\S+)", LOCK.read_text(), re.MULTILINE)
-    identity = [Path(lock).read_text(), torch.group(0) if torch else "", sys.version, json.dumps(flags)]
+    identity = [Path(lock).read_text(), torch.group(0) if torch else "", sys.version, json.dumps(flags, sort_keys=True)]
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
     cache = user_cache() / "intentrec" / f"horovod-{key}"  # uv's own key does not know which torch it was built for
-    uv_install(
-        "--require-hashes", "--no-deps", "--no-build-isolation", "--cache-dir", str(cache), "--requirement", lock,
-        environ={**flags, "CXX": str(wrapper)},
-    )  # fmt: skip
+    places = ("--cache-dir", str(cache), "--requirement", lock)
+    uv_install("--require-hashes", "--no-deps", "--no-build-isolation", *places, environ={**flags, "CXX": str(wrapper)})
 
 
 def install_intentrec() -> None:
@@ -289,7 +292,7 @@ def run(command: list[str], environ: dict[str, str] | None = None) -> None:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         raise SetupError(
             f"set-up: {Path(command[0]).name} ended with {done.returncode}: {lines[-1] if lines else 'no output'} "
-            f"(all of it: {log}). Wanted what {LOCK.name} names: check the network and run again, it goes on from here"
+            f"(all of it: {log}). Wanted it to end with 0: check the network and run again, it goes on from here"
         )
 
 

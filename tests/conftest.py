@@ -1,4 +1,4 @@
-"""One Spark session for all tests, in UTC, with Delta; made only when a test asks for it."""
+"""One Spark session for all tests, made the way the jobs make theirs, and only when a test asks for it."""
 
 import os
 import sys
@@ -7,48 +7,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parents[1]
 
-os.environ["TZ"] = "UTC"
+os.environ["TZ"] = "UTC"  # createDataFrame reads naive times in the zone of the process
 time.tzset()
 os.environ["PYARROW_IGNORE_TIMEZONE"] = "1"
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [
-        str(ROOT / "lib"),
-        *filter(None, [os.environ.get("PYTHONPATH")]),
-    ]  # Spark's workers and ranks see lib by this alone
-)
+# Spark's workers and the ranks know neither pytest's pythonpath nor sys.path.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
 _CONF = {
     "spark.driver.memory": "1500m",
-    "spark.ui.enabled": "false",
-    "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.databricks.delta.snapshotPartitions": "2",
 }
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:  # noqa: F821
-    """A local session of two cores with Delta; its own warehouse and metastore folder."""
-    from delta import configure_spark_with_delta_pip
-    from pyspark.sql import SparkSession
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A local session of two cores with Delta; its warehouse and its metastore lie in a folder of their own."""
+    from intentrec.spark import start_spark
 
     folder = tmp_path_factory.mktemp("spark")
-    builder = SparkSession.builder.master("local[2]").appName("intentrec tests")
-    for key, value in _CONF.items():
-        builder = builder.config(key, value)
-    builder = builder.config("spark.sql.warehouse.dir", str(folder / "warehouse")).config(
-        "spark.driver.extraJavaOptions", f"-Dderby.system.home={folder} -Duser.timezone=UTC"
-    )
-    session = configure_spark_with_delta_pip(builder).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    places = {
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder} -Duser.timezone=UTC",
+    }
+    session, _ = start_spark("intentrec tests", "local[2]", {**_CONF, **places})
     yield session
     session.stop()

@@ -40,9 +40,9 @@ def test_the_primary_head_has_the_greatest_weight_and_ties_go_by_name(spark):
 
 
 def test_a_small_segment_is_filled_with_what_everybody_likes(spark):
-    counts = spark.createDataFrame(
-        [("all", "tea", 5), ("all", "pot", 4), ("all", "cup", 4), ("kids", "cup", 1)],
-        "segment STRING, item_id STRING, num_events BIGINT",
+    counts = spark.createDataFrame([("kids", "cup", 1)], "segment STRING, item_id STRING, num_events BIGINT")
+    popular = spark.createDataFrame(
+        [("tea", 0, 0.75), ("cup", 1, 0.5), ("pot", 2, 0.25)], "item_id STRING, place INT, score DOUBLE"
     )
 
     def row(rank, item, score):
@@ -50,9 +50,9 @@ def test_a_small_segment_is_filled_with_what_everybody_likes(spark):
 
     expected = spark.createDataFrame(
         [
-            (DAY, "all", [row(1, "tea", 5.0), row(2, "cup", 4.0)], "m1", "r1"),
-            (DAY, "kids", [row(1, "cup", 1.0), row(2, "tea", 0.0)], "m1", "r1"),
+            (DAY, "all", [row(1, "tea", 0.75), row(2, "cup", 0.5)], "m1", "r1"),
+            (DAY, "kids", [row(1, "cup", 1.0), row(2, "tea", 0.75)], "m1", "r1"),
         ],
         SEGMENT_RECOMMENDATIONS.schema,
     )
-    assert_frames_equal(segment_lists(counts, 2, ORIGIN), expected)
+    assert_frames_equal(segment_lists(counts, popular, 2, ORIGIN), expected)

@@ -61,20 +61,20 @@ def names(tree: ast.AST) -> Iterator[str]:
             yield node.name
 
 
-def sql_from_strings(tree: ast.AST) -> Iterator[int]:
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("sql", "executeQuery")
-        ):
+def sql_from_strings(code: str) -> Iterator[int]:
+    """Yield the lines where SQL is not one literal; a name that no parameter can carry needs `noqa: S608 why`."""
+    excused = {number for number, line in enumerate(code.splitlines(), 1) if re.search(r"# noqa: S608 \w+ \w+", line)}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sql":
             first = node.args[0] if node.args else None
-            if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
-                yield node.lineno
-        elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+            found = not (isinstance(first, ast.Constant) and isinstance(first.value, str))
+        elif isinstance(node, ast.JoinedStr) and node.values and isinstance(node.values[0], ast.Constant):
             text = str(node.values[0].value)
-            if SQL.match(text) and text.lstrip().split()[0].isupper():
-                yield node.lineno
+            found = bool(SQL.match(text)) and text.split()[0].isupper()
+        else:
+            continue
+        if found and not excused & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)):
+            yield node.lineno
 
 
 @pytest.mark.parametrize("source", sources(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -108,9 +108,9 @@ def test_no_name_is_one_that_says_nothing(source: Path) -> None:
 
 @pytest.mark.parametrize("source", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_sql_is_joined_from_strings(source: Path) -> None:
-    found = list(sql_from_strings(ast.parse(source.read_text(encoding="utf-8"))))
+    found = sorted(set(sql_from_strings(source.read_text(encoding="utf-8"))))
     assert not found, (
-        f"{source.relative_to(ROOT)}: lines {found} build SQL from strings, wanted parameters or the DataFrame API"
+        f"{source.relative_to(ROOT)}: lines {found} join SQL from strings, wanted parameters or DataFrames"
     )
 
 
@@ -182,10 +182,12 @@ def test_the_lock_holds_every_declared_dependency() -> None:
         ("text = f'DELETE FROM {x} WHERE y'", 1),
         ("spark.sql('SELECT * FROM t WHERE d = :day', args={'day': x})", 0),
         ("message = f'Delete the folder {x}'", 0),
+        ("spark.sql(f'DROP TABLE {x}')  # noqa: S608 checked by is_catalog", 0),
+        ("spark.sql(f'DROP TABLE {x}')  # noqa: S608", 1),
     ],
 )
 def test_the_check_for_sql_finds_what_it_should(code: str, wanted: int) -> None:
-    assert len(set(sql_from_strings(ast.parse(code)))) == wanted
+    assert len(set(sql_from_strings(code))) == wanted
 
 
 def test_the_check_of_names_splits_them_into_words() -> None:

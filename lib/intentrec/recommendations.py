@@ -65,31 +65,31 @@ def user_intents(candidates: DataFrame, origin: Origin) -> DataFrame:
     return USER_INTENTS.conform(_of(rows.select("user_id", "heads", "head_weights", primary, "embedding"), origin))
 
 
-def segment_lists(counts: DataFrame, k: int, origin: Origin) -> DataFrame:
-    """Rank each segment's items by popularity; where a segment has fewer than ``k``, those of everybody follow.
+def segment_lists(counts: DataFrame, popular: DataFrame, k: int, origin: Origin) -> DataFrame:
+    """Rank each segment's items by its own events; where it has fewer than ``k``, what everybody likes follows.
 
     Args:
-        counts: one row per segment and eligible item: segment (EVERYBODY among them), item_id, num_events.
+        counts: one row per segment and eligible item with an event: segment, item_id, num_events.
+        popular: what everybody likes, one row per item: item_id, place (from 0, best first), score (below 1, falling).
         k: items of every list.
         origin: of the rows.
 
     Returns:
-        SEGMENT_RECOMMENDATIONS rows, ties by item_id; a segment with fewer than ``k`` items in all is left out.
+        SEGMENT_RECOMMENDATIONS rows, EVERYBODY's among them, ties by item_id. A row's score is the segment's number
+        of events, or that of ``popular``. A segment with fewer than ``k`` items in all is left out.
     """
-    own = counts.select("segment", "item_id", "num_events", F.lit(0).alias("filler"))
-    best = Window.orderBy(F.desc("num_events"), "item_id")  # of one segment's items: at most the catalogue
-    overall = counts.where(F.col("segment") == EVERYBODY).withColumn("place", F.row_number().over(best))
-    few = overall.where(F.col("place") <= 2 * k).select("item_id", "num_events")
-    segments = counts.select("segment").distinct().where(F.col("segment") != EVERYBODY)
-    filler = segments.crossJoin(F.broadcast(few)).join(own, ["segment", "item_id"], "left_anti")
-    both = own.unionByName(filler.withColumn("filler", F.lit(1)))
-    within = Window.partitionBy("segment").orderBy("filler", F.desc("num_events"), "item_id")
-    placed = both.withColumn("rank", F.row_number().over(within)).where(F.col("rank") <= k)
+    own = counts.select("segment", "item_id", F.col("num_events").cast("double").alias("score"), F.lit(-1).alias("place"))
+    segments = counts.select("segment").distinct()
+    everybody = segments.sparkSession.createDataFrame([(EVERYBODY,)], "segment STRING")
+    filler = segments.unionByName(everybody).crossJoin(F.broadcast(popular))
+    others = filler.join(own, ["segment", "item_id"], "left_anti").select("segment", "item_id", "score", "place")
+    within = Window.partitionBy("segment").orderBy("place", F.desc("score"), "item_id")
+    placed = own.unionByName(others).withColumn("rank", F.row_number().over(within)).where(F.col("rank") <= k)
     nothing = F.lit(None).cast("string")
     item = F.struct(
         "rank",
         "item_id",
-        F.when(F.col("filler") == 0, F.col("num_events")).otherwise(F.lit(0)).cast("double").alias("score"),
+        "score",
         F.lit("fallback").alias("source"),
         nothing.alias("intent"),
         nothing.alias("because_item_id"),

@@ -52,33 +52,50 @@ def start_spark(name: str, master: str, conf: Mapping[str, str], jars: str | Non
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers start the first python3 on PATH otherwise
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    active = SparkSession.getActiveSession()
+    active = _active()
     if active is not None:
         session = active.newSession()  # our settings stay ours: the caller's session keeps its own
     else:
         session = _start(name, master, conf, jars)
+    try:
+        _configure(session, conf)
+        _check_delta(session)
+    except SetupError:
+        if active is None:
+            session.stop()
+        raise
+    return session, active is None
+
+
+def _active() -> SparkSession | None:
+    """Return the session of this thread, else that of the process: a thread that the caller made has none itself."""
+    found = SparkSession.getActiveSession()
+    if found is None and SparkContext._active_spark_context is not None:
+        return SparkSession.builder.getOrCreate()
+    return found
+
+
+def _configure(session: SparkSession, conf: Mapping[str, str]) -> None:
     for key, value in {**_SESSION_CONF, **conf}.items():
         if session.conf.isModifiable(key):
-            session.conf.set(key, value)
-    _check_delta(session)
-    return session, active is None
+            try:
+                session.conf.set(key, value)
+            except (PySparkException, Py4JError) as error:
+                raise SetupError(f"spark.conf: {key} was refused by Spark: {_first_line(error)}") from error
 
 
 def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) -> SparkSession:
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # under spark-submit the JVM runs already
+    folder = [] if jars is None else _jars_in(jars)
     builder = SparkSession.builder.appName(name)
-    settings = {**_STATIC_CONF, **_SESSION_CONF, **conf}
-    if not submitted or not SparkConf().contains("spark.master"):
-        builder = builder.master(master)
-        if master.startswith("local"):
-            settings = {**_LOCAL_CONF, "spark.sql.shuffle.partitions": str(_cores(master)), **settings}
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    if jars is not None:
-        builder = builder.config("spark.jars", ",".join(_jars_in(jars)))
-    elif not submitted:
-        builder = configure_spark_with_delta_pip(builder)
     try:
+        settings = {**_defaults(master, submitted), **conf}
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        if folder:
+            builder = builder.config("spark.jars", ",".join(folder))
+        elif not submitted:
+            builder = configure_spark_with_delta_pip(builder)
         session = builder.getOrCreate()
     except (PySparkException, Py4JError, OSError) as error:
         raise SetupError(
@@ -87,6 +104,20 @@ def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) ->
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _defaults(master: str, submitted: bool) -> dict[str, str]:
+    """Return our settings, without those that spark-submit was given: they are its user's wish."""
+    ours = {**_STATIC_CONF, **_SESSION_CONF}
+    if not submitted:
+        local = {**_LOCAL_CONF, "spark.sql.shuffle.partitions": str(_cores(master))}
+        return {"spark.master": master, **(local if master.startswith("local") else {}), **ours}
+    SparkContext._ensure_initialized()  # connects to the JVM, without which SparkConf is empty
+    given = SparkConf()
+    effective = given.get("spark.master") or master
+    if effective.startswith("local"):
+        ours["spark.sql.shuffle.partitions"] = str(_cores(effective))
+    return {key: value for key, value in {"spark.master": master, **ours}.items() if not given.contains(key)}
 
 
 def _cores(master: str) -> int:
@@ -114,7 +145,8 @@ def _check_delta(session: SparkSession) -> None:
             f"Spark {session.version} runs without Delta's jars, wanted {DELTA_PACKAGE}: "
             f"add --packages {DELTA_PACKAGE} to spark-submit, or the library to the cluster"
         ) from None
-    if "DeltaSparkSessionExtension" not in (session.conf.get("spark.sql.extensions", None) or ""):
+    databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ  # has Delta without the extension
+    if not databricks and "DeltaSparkSessionExtension" not in (session.conf.get("spark.sql.extensions", None) or ""):
         raise SetupError(
             "the active Spark session lacks Delta: set spark.sql.extensions to "
             f"{_STATIC_CONF['spark.sql.extensions']} and spark.sql.catalog.spark_catalog to "
@@ -129,12 +161,14 @@ def _class_loader(session: SparkSession) -> object:
 
 
 def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = [line.strip(" :") for line in str(error).splitlines()]
+    said = (line for line in lines if line and not line.startswith("An error occurred while"))
+    return next(said, type(error).__name__)
 
 
 def slots(session: SparkSession) -> int:
     """Return how many tasks can run at once."""
-    return SparkContext.getOrCreate().defaultParallelism if session else 0
+    return session.sparkContext.defaultParallelism
 
 
 def versions() -> dict[str, str]:

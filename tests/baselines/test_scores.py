@@ -2,6 +2,7 @@ from math import log
 
 import numpy as np
 import pytest
+import torch
 
 from intentrec.baselines import (
     PopularityBaseline,
@@ -10,6 +11,7 @@ from intentrec.baselines import (
     popularity_counts,
     popularity_scores,
 )
+from intentrec.model.topk import Ragged, top_k
 
 HOUR = popularity_counts(np.array([4, 2]), np.array([3, 3]), num_items=5)
 DAY = popularity_counts(np.array([2, 4, 5, 1]), np.array([9, 5, 7, 7]), num_items=5)
@@ -121,3 +123,14 @@ def test_the_least_evidence_beats_the_greatest_popularity():
     additive = TransitionBaseline.of(table, popular).additive(np.array([[1]]))
     assert additive.values.tolist() == [1]
     assert popular.bias_V.max() < 1
+
+
+def test_the_exact_engine_ranks_by_a_baseline():
+    baseline = TransitionBaseline.of(TABLE, PopularityBaseline.of({1: HOUR, 24: DAY}, hours=1))
+    additive = baseline.additive(np.array([[4], [1], [0]]))
+    assert additive.starts(3).tolist() == [0, 0, 2, 2]
+    parts = (additive.starts(3), additive.columns, additive.values)
+    scores = Ragged(*(torch.from_numpy(part) for part in parts))
+    nothing = torch.zeros(3, 0), torch.zeros(6, 0)
+    found = top_k(*nothing, 4, bias_V=torch.from_numpy(baseline.bias_V), additive=scores)
+    assert found.items_BK.tolist() == [[2, 4, 1, 5], [2, 3, 4, 1], [2, 4, 1, 5]]

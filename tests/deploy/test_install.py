@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -26,7 +27,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (checkout / "deploy").mkdir(parents=True)
     (checkout / "pyproject.toml").write_text("")
     (checkout / "deploy" / "requirements.lock").write_text(
-        "alpha==1.0 \\\n    --hash=sha256:aa\nhorovod==0.28.1 \\\n    --hash=sha256:bb\ntorch==2.13.0 \\\n    --hash=sha256:cc\n"
+        "alpha==1.0 \\\n    --hash=sha256:aa\nhorovod==0.28.1 \\\n    --hash=sha256:bb\n"
+        "torch==2.13.0 \\\n    --hash=sha256:cc\n"
     )
     (checkout / "deploy" / "bootstrap.lock").write_text("uv==0.13.8 \\\n    --hash=sha256:dd\n")
     monkeypatch.setattr(module, "ROOT", checkout)
@@ -254,7 +256,7 @@ def test_jars_that_are_there_are_not_fetched(
 ) -> None:
     calls: list[list[str]] = []
     monkeypatch.setattr(install, "run", calls.append)
-    monkeypatch.setattr(install.Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(install, "users_home", lambda: tmp_path)
     install.warm_jars()
     (tmp_path / ".ivy2.5.2" / "jars").mkdir(parents=True)
     (tmp_path / ".ivy2.5.2" / "jars" / install.DELTA_JAR).write_text("")
@@ -267,3 +269,14 @@ def test_the_jar_that_is_looked_for_is_that_of_the_pinned_delta(install: ModuleT
     version = re.search(r"^delta-spark==(\S+)", lock, re.MULTILINE)
     assert version is not None
     assert f"io.delta_delta-spark_2.13-{version.group(1)}.jar" == install.DELTA_JAR
+
+
+def test_the_home_is_the_one_that_java_sees_and_not_home(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/elsewhere")
+    assert install.users_home() == Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+    def nameless(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr(install.pwd, "getpwuid", nameless)
+    assert install.users_home() == Path("/elsewhere")

@@ -9,7 +9,7 @@ from intentrec.tables import FEATURE_VOCABULARY, ITEMS, VOCABULARY
 DAY = date(2024, 5, 1)
 NINE = datetime(2024, 5, 1, 9, tzinfo=UTC)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item INT, weight FLOAT, "
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, weight FLOAT, "
     "features ARRAY<INT>"
 )
 

@@ -8,7 +8,7 @@ from intentrec.tables import EXAMPLES, HISTORIES, VOCABULARY
 
 DAY = date(2024, 5, 1)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item INT, weight FLOAT, "
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, weight FLOAT, "
     "features ARRAY<INT>"
 )
 

@@ -35,6 +35,12 @@ def test_calibration_compares_confidence_and_accuracy_bin_by_bin():
     assert label_figures(PROBABILITIES, TRUTH).ece == pytest.approx(expected)
 
 
+def test_events_in_different_bins_do_not_balance_each_other():
+    probabilities = np.array([[0.55, 0.45], [0.65, 0.35]])  # bins (8/15, 9/15] and (9/15, 10/15]
+    truth = np.array([[False, True], [True, False]])
+    assert label_figures(probabilities, truth).ece == pytest.approx((0.55 + 0.35) / 2)
+
+
 def test_events_in_one_bin_balance_each_other():
     probabilities = np.array([[0.5, 0.5], [0.5, 0.5]])
     truth = np.array([[True, False], [False, True]])  # the first label is named: right once of twice, as confident

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -58,8 +59,6 @@ def test_an_empty_night_is_a_page_too(empty_night):
 
 
 def test_long_tables_are_folded(full_night):
-    from dataclasses import replace
-
     days = tuple(replace(full_night.days[0], day=full_night.days[0].day.replace(day=day)) for day in range(1, 22))
     assert "21 rows" in Page(render_report(replace(full_night, days=days))).texts
     assert "details" not in Page(render_report(full_night)).tags

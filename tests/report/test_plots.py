@@ -1,6 +1,6 @@
 import base64
 from dataclasses import replace
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
@@ -13,7 +13,7 @@ def texts(uri):
     """Return what is written in an SVG, and so prove that it is one."""
     prefix, data = uri.split(",")
     assert prefix == "data:image/svg+xml;base64"
-    root = ElementTree.fromstring(base64.b64decode(data))
+    root = ET.fromstring(base64.b64decode(data))
     return [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
 
 

@@ -20,7 +20,10 @@ def test_piped_every_row_is_one_plain_line(full_night):
         "gate: promoted",
         "because: promoted: +3.00% to the best baseline popularity_1h (wanted at least 0)",
         "warning: 1 user is short of items",
-        "Rows per stage: stage ingest_events, status finished, seconds 12.3, counted rows_read 1,234, rows_accepted 1,233",
+        (
+            "Rows per stage: stage ingest_events, status finished, seconds 12.3, "
+            "counted rows_read 1,234, rows_accepted 1,233"
+        ),
         "Quarantine: reason wrong_type, rows 1, example a.json.gz:7",
         "Metrics at 10: recommender m1, role challenger, ndcg 0.1234 (0.1200 to 0.1300), coverage 0.5000",
         "Metrics at 10: recommender popularity_1h, role baseline, ndcg 0.1198 (0.1100 to 0.1250)",

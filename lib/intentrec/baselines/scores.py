@@ -28,6 +28,10 @@ class Additive(NamedTuple):
     columns: NDArray[np.int64]
     values: NDArray[np.float32]
 
+    def starts(self, num_users: int) -> NDArray[np.int64]:
+        """Return where each user's scores start, and at last where they end: int64, num_users + 1."""
+        return np.searchsorted(self.rows, np.arange(num_users + 1)).astype(np.int64)
+
 
 def popularity_counts(item_index_N: Indices, num_events_N: Indices, num_items: int) -> NDArray[np.int64]:
     """Spread one window's collected counts over the catalogue.
@@ -123,7 +127,7 @@ class TransitionTable:
 
     def _followers(self, items_B: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         starts_B, ends_B = self.offsets[items_B], self.offsets[items_B + 1]
-        lengths_B = np.where(items_B == 0, 0, ends_B - starts_B)
+        lengths_B = ends_B - starts_B  # nothing was counted for padding
         rows_R = np.repeat(np.arange(len(items_B)), lengths_B)
         within_R = np.arange(len(rows_R)) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
         places_R = starts_B[rows_R] + within_R

@@ -1,5 +1,6 @@
 """Every parameter with its unit, type, default and bounds: declared here and nowhere else."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -159,7 +160,7 @@ class TrainingConfig(Section):
     )
     epochs: _Count = Field(10, description="most passes over the examples")
     patience: _Count = Field(2, description="epochs without a better validation loss before training stops")
-    learning_rate: float = Field(0.001, gt=0, description="of Adam, for one rank; scaled by the square root of workers")
+    learning_rate: float = Field(0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers")
     events_per_batch: _Count = Field(8192, description="of all ranks together; a batch holds rows of one length bucket")
     seed: StrictInt = Field(1, ge=0, description="of every random number")
     start_timeout_s: _Count = Field(120, description="seconds until all ranks must have started")
@@ -262,5 +263,5 @@ def known_timezone(name: str) -> str:
 
 
 def resolved_path(path: str, folder: Path) -> str:
-    """Return a path of the file made absolute: relative ones start at ``folder``, addresses with a scheme stay."""
-    return path if "://" in path or Path(path).is_absolute() else str(folder / path)
+    """Return a path of the file made absolute, free of ``..``: relative ones start at ``folder``; addresses stay."""
+    return path if "://" in path else os.path.normpath(folder / path)

@@ -9,15 +9,37 @@ from intentrec.events.catalogue import (
     refuse_bad_snapshot,
     users_from_snapshot,
 )
-from intentrec.events.deliveries import Book, Plan, Rejected, compare_layout, layout_of, plan_reading, read_books, watermark_of
-from intentrec.events.judging import Bounds, bounds_of, columns_of, judge
-from intentrec.events.merging import balance, count_rows, events_of, quarantine_of, refuse_too_many, with_verdict
+from intentrec.events.deliveries import (
+    REBUILDING,
+    Book,
+    Plan,
+    Rejected,
+    compare_layout,
+    generation_of,
+    layout_of,
+    plan_reading,
+    read_books,
+    watermark_of,
+)
+from intentrec.events.judging import Bounds, bounds_of, columns_of, judge, micros_of
+from intentrec.events.merging import (
+    Count,
+    balance,
+    count_rows,
+    events_of,
+    quarantine_of,
+    read_rejected,
+    refuse_too_many,
+    with_verdict,
+)
 from intentrec.events.reasons import REASONS
 
 __all__ = [
     "REASONS",
+    "REBUILDING",
     "Book",
     "Bounds",
+    "Count",
     "Plan",
     "Rejected",
     "balance",
@@ -27,15 +49,18 @@ __all__ = [
     "compare_layout",
     "count_rows",
     "events_of",
+    "generation_of",
     "items_from_catalogue",
     "items_from_events",
     "judge",
     "judge_items",
     "judge_users",
     "layout_of",
+    "micros_of",
     "plan_reading",
     "quarantine_of",
     "read_books",
+    "read_rejected",
     "refuse_bad_snapshot",
     "refuse_too_many",
     "users_from_snapshot",

@@ -65,7 +65,9 @@ def judge_items(rows: DataFrame, snapshot: Snapshot, timezone: str) -> DataFrame
         "item_id",
         (F.col("title") if "title" in mapped else nothing.cast("string")).alias("title"),
         _categories(snapshot).alias("categories"),
-        (F.timestamp_micros(published) if "published_at" in mapped else nothing.cast("timestamp")).alias("published_at"),
+        (F.timestamp_micros(published) if "published_at" in mapped else nothing.cast("timestamp")).alias(
+            "published_at"
+        ),
         (F.coalesce(available, F.lit(True)) if "available" in mapped else F.lit(True)).alias("available"),
         _attributes(snapshot, _ITEM_FIELDS).alias("attributes"),
     )
@@ -102,7 +104,7 @@ def _categories(snapshot: Snapshot) -> Column:
     return F.array_distinct(F.coalesce(named, F.expr("CAST(array() AS ARRAY<STRING>)")))
 
 
-def refuse_bad_snapshot(judged: DataFrame, kind: str, path: str, most: float) -> dict[str, int]:
+def refuse_bad_snapshot(judged: DataFrame, kind: str, path: str, most: float) -> tuple[dict[str, int], set[str]]:
     """Count the rows of a snapshot and refuse one that cannot be trusted; one Spark action, two if it is refused.
 
     Args:
@@ -112,7 +114,7 @@ def refuse_bad_snapshot(judged: DataFrame, kind: str, path: str, most: float) ->
         most: greatest share of refused rows.
 
     Returns:
-        rows, and rows refused by reason.
+        rows and rows refused by reason; the SHA-256 of the files that hold refused rows.
 
     Raises:
         InputError: a column is missing, there is no row, too many rows are refused, or an id stands twice.
@@ -121,10 +123,12 @@ def refuse_bad_snapshot(judged: DataFrame, kind: str, path: str, most: float) ->
     where = f"input.{kind}: {path}"
     example = F.min(F.struct("source_file", "line", "detail")).alias("example")
     ids = F.count_distinct(F.when(F.col("reason").isNull(), F.col(key))).alias("ids")
-    groups = judged.groupBy("kind", "reason").agg(F.count("*").alias("rows"), ids, example).collect()
+    hashes = F.collect_set("content_sha256").alias("hashes")
+    groups = judged.groupBy("kind", "reason").agg(F.count("*").alias("rows"), ids, example, hashes).collect()
     for group in groups:
         if group.kind == "foreign":
-            raise InputError(f"{group.example.source_file}: {group.example.detail}; correct input.{kind}.columns or the file")
+            told = f"{group.example.source_file}: {group.example.detail}"
+            raise InputError(f"{told}; correct input.{kind}.columns or the file")
     refused = {group.reason: group.rows for group in groups if group.kind == "row" and group.reason}
     good = next((group for group in groups if group.kind == "row" and not group.reason), None)
     total = sum(refused.values()) + (good.rows if good else 0)
@@ -139,7 +143,7 @@ def refuse_bad_snapshot(judged: DataFrame, kind: str, path: str, most: float) ->
         raise InputError(f"{where}: holds no row, wanted every one of the {kind}; deliver the file again")
     if good.ids != good.rows:
         _raise_duplicate(judged, key, where)
-    return {"rows": good.rows, **refused}
+    return {"rows": good.rows, **refused}, {sha256 for group in groups if group.reason for sha256 in group.hashes}
 
 
 def _raise_duplicate(judged: DataFrame, key: str, where: str) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from intentrec.config import EventSource
 from intentrec.errors import ConfigError
 
+REBUILDING = "rebuilding"  # remembered while all rows are replaced
 _LAYOUT_KEYS = ("columns", "time_unit", "timezone", "context")
 
 
@@ -141,15 +142,17 @@ def layout_of(sources: Sequence[EventSource], generation: int) -> str:
 
 def generation_of(layout: str | None) -> int:
     """Return the generation that ``layout_of`` wrote; 0 where nothing is remembered."""
-    return int(json.loads(unquote(layout))["generation"]) if layout else 0
+    return int(json.loads(unquote(layout))["generation"]) if layout and layout != REBUILDING else 0
 
 
 def compare_layout(remembered: str, current: str) -> None:
     """Refuse a mapping under which new rows would not agree with those in the table; further sources are welcome.
 
     Raises:
-        ConfigError: names the first key that differs and both values.
+        ConfigError: names the first key that differs and both values; or a rebuild was interrupted.
     """
+    if remembered == REBUILDING:
+        raise ConfigError("table events: a rebuild was interrupted; run ingest_events with --rebuild again")
     before, now = (json.loads(unquote(text))["sources"] for text in (remembered, current))
     for number, (old, new) in enumerate(zip(before, now, strict=False)):
         for key in _LAYOUT_KEYS:

@@ -29,9 +29,7 @@ class Bounds:
     latest: datetime
 
 
-def bounds_of(
-    cutoff: Cutoff, run_date: date, watermark: date | None, late_days: int, future_days: int
-) -> Bounds:
+def bounds_of(cutoff: Cutoff, run_date: date, watermark: date | None, late_days: int, future_days: int) -> Bounds:
     """Return the bounds of a run; lateness counts from the watermark, never from the run date.
 
     Args:
@@ -91,9 +89,7 @@ def judge(rows: DataFrame, source: EventSource, actions: Mapping[str, Action] | 
     return _with_event_columns(judged, source, actions)
 
 
-def _with_event_columns(
-    judged: DataFrame, source: EventSource, actions: Mapping[str, Action] | None
-) -> DataFrame:
+def _with_event_columns(judged: DataFrame, source: EventSource, actions: Mapping[str, Action] | None) -> DataFrame:
     reason = F.col("problem.reason")
     typed = (F.col("kind") == "row") & (reason.isNull() | reason.isin("too_late", "future"))
     texts = {name: F.col(name) for name in columns_of(source)}
@@ -127,8 +123,8 @@ def _problems(source: EventSource, actions: Mapping[str, Action] | None) -> list
     if "action" in source.columns:
         found += [required("action"), sound_id("action")]
     if actions is not None:
-        unknown = ~F.col("_action").isin(*actions)
-        found.append(F.when(unknown, problem("unknown_action", "action: ", shown(F.col("_action")), ", not in input.actions")))
+        unlisted = problem("unknown_action", "action: ", shown(F.col("_action")), ", not in input.actions")
+        found.append(F.when(~F.col("_action").isin(*actions), unlisted))
     found += _item_problems(source, actions)
     parts = [name for name in columns_of(source) if name.startswith("event_id")]
     found += [check for name in parts for check in (required(name), sound_id(name))]
@@ -137,7 +133,8 @@ def _problems(source: EventSource, actions: Mapping[str, Action] | None) -> list
         bad = F.col("value").isNotNull() & (number.isNull() | F.isnan(number) | (F.abs(number) == float("inf")))
         found.append(F.when(bad, wrong_type("value", "a finite number")))
     if "sequence" in source.columns:
-        found.append(F.when(F.col("sequence").isNotNull() & _sequence_or_null().isNull(), wrong_type("sequence", "a whole number")))
+        bad = F.col("sequence").isNotNull() & _sequence_or_null().isNull()
+        found.append(F.when(bad, wrong_type("sequence", "a whole number")))
     return found + _time_problems(source)
 
 
@@ -146,8 +143,8 @@ def _item_problems(source: EventSource, actions: Mapping[str, Action] | None) ->
     if "item_id" not in source.columns:
         detail = "item_id: not mapped, and the action is not declared with has_item: false"
         return [F.when(needs_item, problem("missing_field", detail))]
-    missing = F.when(needs_item & F.col("item_id").isNull(), problem("missing_field", "item_id: null or absent, action ", shown(F.col("_action")), " needs one"))
-    return [missing, F.when(needs_item, sound_id("item_id"))]
+    missing = problem("missing_field", "item_id: null or absent, action ", shown(F.col("_action")), " needs one")
+    return [F.when(needs_item & F.col("item_id").isNull(), missing), F.when(needs_item, sound_id("item_id"))]
 
 
 def _time_problems(source: EventSource) -> list[Column]:
@@ -157,9 +154,10 @@ def _time_problems(source: EventSource) -> list[Column]:
         wanted += ", with its offset (or give the source a timezone)"
     micros = F.col("_us")
     text = shown(F.col("occurred_at"))
+    slip = problem("unit_slip", "occurred_at: ", text, f" is no plausible number of {unit}, see time_unit")
     return [
         F.when(micros.isNull(), wrong_type("occurred_at", wanted)),
-        F.when(slipped(micros), problem("unit_slip", "occurred_at: ", text, f" is no plausible number of {unit}, see time_unit")),
+        F.when(slipped(micros), slip),
         F.when(~plausible(micros), problem("time_out_of_range", "occurred_at: ", text, ", wanted 1990 to 2099")),
     ]
 
@@ -167,9 +165,8 @@ def _time_problems(source: EventSource) -> list[Column]:
 def _untimely(bounds: Bounds) -> list[Column]:
     micros = F.col("_us")
     latest = micros_of(bounds.latest)
-    found = [
-        F.when(micros >= latest, problem("future", "occurred_at: ", as_text(micros), f" is not before {bounds.latest.isoformat()}"))
-    ]
+    early = problem("future", "occurred_at: ", as_text(micros), f" is not before {bounds.latest.isoformat()}")
+    found = [F.when(micros >= latest, early)]
     if bounds.earliest is not None:
         late = problem("too_late", "occurred_at: ", as_text(micros), f" is before {bounds.earliest.isoformat()}")
         found.append(F.when(micros < micros_of(bounds.earliest), late))

@@ -34,8 +34,10 @@ def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Bo
         {"verdict": F.lit("quarantined"), "stored": F.lit(False)}
     )
     sound = judged.where(F.col("event_id").isNotNull())
-    sound = _with_own(sound, events, books) if events is not None else sound.withColumns(
-        {"_known": F.lit(False), "_own": F.lit(False)}
+    sound = (
+        _with_own(sound, events, books)
+        if events is not None
+        else sound.withColumns({"_known": F.lit(False), "_own": F.lit(False)})
     )
     order = [F.col("_own").desc(), F.col("source_file"), F.col("line"), F.col("content_sha256")]
     place = F.row_number().over(Window.partitionBy("event_id").orderBy(*order))
@@ -85,9 +87,7 @@ def events_of(decided: DataFrame, run_id: str, ingested_at: datetime) -> DataFra
 def quarantine_of(decided: DataFrame, run_date: date, run_id: str) -> DataFrame:
     """Return the EVENTS_QUARANTINE rows of a run; the text of a row stands in raw, of a whole file nothing."""
     refused = decided.where(F.col("verdict") == "quarantined")
-    return EVENTS_QUARANTINE.conform(
-        refused.withColumns({"run_date": F.lit(run_date), "run_id": F.lit(run_id)})
-    )
+    return EVENTS_QUARANTINE.conform(refused.withColumns({"run_date": F.lit(run_date), "run_id": F.lit(run_id)}))
 
 
 @dataclass(slots=True)
@@ -184,7 +184,7 @@ def balance(
     ]  # fmt: skip
 
 
-def future_until(quarantine: DataFrame) -> Sequence[Rejected]:
+def read_rejected(quarantine: DataFrame) -> Sequence[Rejected]:
     """Return what was quarantined by file content, with the earliest instant among its ``future`` rows.
 
     One Spark action. The instant stands in the detail of each such row, so that a file is read again on the very
@@ -195,6 +195,4 @@ def future_until(quarantine: DataFrame) -> Sequence[Rejected]:
     groups = quarantine.groupBy("source_file", "content_sha256").agg(
         F.count("*").alias("rows"), F.min(future).alias("future_us")
     )
-    return [
-        Rejected(row.source_file, row.content_sha256, row.rows, row.future_us) for row in groups.collect()
-    ]
+    return [Rejected(row.source_file, row.content_sha256, row.rows, row.future_us) for row in groups.collect()]

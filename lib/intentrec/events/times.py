@@ -36,15 +36,21 @@ def _number_us(name: str, unit: str) -> Column:
 
 
 def _iso_us(text: Column, timezone: str | None) -> Column:
-    comma = F.regexp_replace(F.trim(text), ",", ".")
-    colon = F.regexp_replace(comma, r"([+-]\d{2})(\d{2})$", "$1:$2")
-    whole_hour = F.regexp_replace(colon, r"([T ][0-9:.]+[+-]\d{2})$", "$1:00")
+    full = _written_out(text)
     has_offset = text.rlike(_OFFSET) & text.rlike("[T ]")
-    instant = F.unix_micros(whole_hour.try_cast("timestamp"))
+    instant = F.unix_micros(F.coalesce(text.try_cast("timestamp"), full.try_cast("timestamp")))
     if timezone is None:
         return F.when(text.rlike(_ISO) & has_offset, instant)
-    local = F.to_utc_timestamp(whole_hour.try_cast("timestamp_ntz").cast("timestamp"), timezone)
+    local = F.to_utc_timestamp(full.try_cast("timestamp_ntz").cast("timestamp"), timezone)
     return F.when(text.rlike(_ISO), F.when(has_offset, instant).otherwise(F.unix_micros(local)))
+
+
+def _written_out(text: Column) -> Column:
+    """Write a time the one way Spark reads: with seconds, a point before their fraction, and hh:mm as offset."""
+    point = F.upper(F.regexp_replace(text, ",", "."))
+    seconds = F.regexp_replace(point, r"([T ]\d{2}:\d{2})(?![:\d])", "$1:00")
+    colon = F.regexp_replace(seconds, r"([+-]\d{2})(\d{2})$", "$1:$2")
+    return F.regexp_replace(colon, r"([T ][0-9:.]+[+-]\d{2})$", "$1:00")
 
 
 def plausible(micros: Column) -> Column:

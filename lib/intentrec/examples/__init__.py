@@ -2,6 +2,7 @@
 
 from intentrec.examples.encoding import Encoding, encode, item_categories
 from intentrec.examples.judging import JUDGED_COLUMNS, judged_users
+from intentrec.examples.night import Night
 from intentrec.examples.sequences import (
     Shape,
     in_file_order,
@@ -15,6 +16,7 @@ from intentrec.examples.vocabularies import extend_feature_vocabulary, extend_vo
 __all__ = [
     "JUDGED_COLUMNS",
     "Encoding",
+    "Night",
     "Shape",
     "encode",
     "extend_feature_vocabulary",

@@ -65,7 +65,7 @@ def encode(
         encoding: the fields and weights.
 
     Returns:
-        One row per event: user_id, occurred_at, sequence, event_id, action, item (INT, 0 unknown or none), weight
+        One row per event: user_id, occurred_at, sequence, event_id, action, item_index (0 unknown or none), weight
         (FLOAT, 0 where the item is unknown), features ARRAY<INT> in the order of ``encoding.columns``.
     """
     lookup = F.broadcast(vocabulary.select("item_id", "item_index").join(categories, "item_id", "left"))
@@ -79,7 +79,7 @@ def encode(
         "sequence",
         "event_id",
         "action",
-        item.alias("item"),
+        item.alias("item_index"),
         F.when(item > 0, weight).otherwise(F.lit(0.0)).cast("float").alias("weight"),
         columns.alias("features"),
     )

@@ -29,7 +29,7 @@ def judged_users(
         JUDGED_COLUMNS, one row per user, in user_id order; relevant is ascending and never empty.
     """
     days = events.where((F.col("occurred_at") >= F.lit(since)) & (F.col("occurred_at") < F.lit(until)))
-    chosen = days.where(F.col("weight") > 0).groupBy("user_id").agg(F.collect_set("item").alias("chosen"))
+    chosen = days.where(F.col("weight") > 0).groupBy("user_id").agg(F.collect_set("item_index").alias("chosen"))
     histories = user_histories(events.join(chosen.select("user_id"), "user_id", "left_semi"), seen, since, None, shape)
     relevant = F.array_sort(F.array_except("chosen", "seen")).alias("relevant")
     judged = histories.join(chosen, "user_id").select("user_id", "items", "times", "features", "seen", relevant)

@@ -64,7 +64,7 @@ def training_sequences(
     if since is not None:
         is_target = is_target & (F.col("occurred_at") >= F.lit(since))
     placed = placed.withColumn("weight", F.when(is_target, F.col("weight")).otherwise(F.lit(0.0)).cast("float"))
-    event = F.struct(F.negative("age").alias("order"), "occurred_at", "item", "weight", "features")
+    event = F.struct(F.negative("age").alias("order"), "occurred_at", "item_index", "weight", "features")
     rows = placed.groupBy("user_id", "block").agg(F.array_sort(F.collect_list(event)).alias("events"))
     has_target = F.exists(F.slice("events", 2, stride), lambda entry: entry["weight"] > 0)
     return _padded(rows.where((F.size("events") > 1) & has_target), split, shape)
@@ -124,7 +124,7 @@ def user_histories(
     """
     newest_first = Window.partitionBy("user_id").orderBy(F.desc("occurred_at"), F.desc("sequence"), F.desc("event_id"))
     aged = events.where(F.col("occurred_at") < F.lit(until)).withColumn("age", F.row_number().over(newest_first) - 1)
-    event = F.struct(F.negative("age").alias("order"), "occurred_at", "item", "features")
+    event = F.struct(F.negative("age").alias("order"), "occurred_at", "item_index", "features")
     users = aged.groupBy("user_id").agg(
         F.array_sort(F.collect_list(F.when(F.col("age") < shape.history_length, event))).alias("latest"),
         F.count("*").alias("num_events"),
@@ -169,7 +169,7 @@ def seen_items(
 
 
 def _items(events: str) -> Column:
-    return F.transform(events, lambda event: event["item"])
+    return F.transform(events, lambda event: event["item_index"])
 
 
 def _times(events: str) -> Column:

@@ -1,18 +1,33 @@
 """Runs and locks: from a job's flags to its rows in ``runs`` and its exit code."""
 
-from intentrec.ledger.champion import Champion, champion_fingerprint, champion_of, model_row
+from intentrec.ledger.champion import Champion, champion_fingerprint, champion_of, serving_model_id
 from intentrec.ledger.command import run_job
-from intentrec.ledger.run import Command, Outcome, Run, Stage, open_run
+from intentrec.ledger.figures import Measured, record_figures
+from intentrec.ledger.models import Model, add_model, find_model, get_model, model_folder, tonights_challenger
+from intentrec.ledger.night import night_of, pinned_examples, tonight
+from intentrec.ledger.opening import open_run
+from intentrec.ledger.run import Command, Outcome, Run, Stage
 
 __all__ = [
     "Champion",
     "Command",
+    "Measured",
+    "Model",
     "Outcome",
     "Run",
     "Stage",
+    "add_model",
     "champion_fingerprint",
     "champion_of",
-    "model_row",
+    "find_model",
+    "get_model",
+    "model_folder",
+    "night_of",
     "open_run",
+    "pinned_examples",
+    "record_figures",
     "run_job",
+    "serving_model_id",
+    "tonight",
+    "tonights_challenger",
 ]

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from intentrec.errors import InputError
 from intentrec.gate import champion_before
+from intentrec.ledger.models import get_model
 from intentrec.ledger.run import Run
-from intentrec.tables import GATE_DECISIONS, MODELS
+from intentrec.tables import GATE_DECISIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class Champion:
         model_id: the judged model, trained up to its night's held-out days: what a challenger starts from and is
             compared with, so that neither has seen the days that it is judged on.
         serving_model_id: the same model trained on through those days: what serves.
-        run_date: the night of its decision; its vocabulary is the one of this night.
+        run_date: the night it was trained in; its vocabulary is the one of this night.
     """
 
     model_id: str
@@ -33,21 +32,21 @@ def champion_of(run: Run) -> Champion | None:
     decision = champion_before(run.warehouse.read(GATE_DECISIONS), run.run_date).first()
     if decision is None:
         return None
-    judged = model_row(run, decision["model_id"])
+    named = get_model(run, decision["model_id"])
     serving = decision["serving_model_id"] or decision["model_id"]
-    return Champion(judged["challenger_id"] or judged["model_id"], serving, judged["run_date"])
+    return Champion(named.challenger_id or named.model_id, serving, named.run_date)
 
 
-def model_row(run: Run, model_id: str) -> Row:
-    """Read a model's row of ``models``.
-
-    Raises:
-        InputError: there is none.
-    """
-    row = run.warehouse.read(MODELS).where(F.col("model_id") == F.lit(model_id)).first()
-    if row is None:
-        raise InputError(f"table models: model_id {model_id} is missing, wanted by table gate_decisions; restore it or demote it")
-    return row
+def serving_model_id(run: Run) -> str | None:
+    """Return the model that makes tonight's lists: tonight's own if promoted, else the champion; None: neither."""
+    mine = run.warehouse.read(GATE_DECISIONS).where(
+        (F.col("run_date") == F.lit(run.run_date)) & F.col("verdict").isin("promoted", "refused")
+    )
+    latest = mine.orderBy(F.desc("decided_at")).first()
+    if latest is not None and latest["verdict"] == "promoted":
+        return str(latest["serving_model_id"] or latest["model_id"])
+    champion = champion_of(run)
+    return champion.serving_model_id if champion else None
 
 
 def champion_fingerprint(run: Run) -> str:

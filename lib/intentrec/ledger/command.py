@@ -1,15 +1,20 @@
 """From the flags of a job to its exit code."""
 
 import argparse
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
+
+from py4j.protocol import Py4JError, Py4JNetworkError
 
 from intentrec.config import STAGES, load_config
 from intentrec.errors import ConfigError, GateError, IntentrecError, PublishError, SetupError
-from intentrec.ledger.run import Command, Run, Stage, log_to_terminal, open_run
+from intentrec.ledger.opening import log_to_terminal, open_run
+from intentrec.ledger.run import Command, Run, Stage
 
 # What the JVM and the system say, and what it means here; the first match wins.
 _CAUSES: tuple[tuple[tuple[str, ...], type[IntentrecError], str], ...] = (
@@ -19,21 +24,20 @@ _CAUSES: tuple[tuple[tuple[str, ...], type[IntentrecError], str], ...] = (
         SetupError,
         "give spark.conf spark.driver.memory more, then run again",
     ),
-    (("Permission denied", "AccessDeniedException", "Read-only file system"), SetupError, "make the place writable"),
     (
-        (
-            "DELTA_CONCURRENT",
-            "ConcurrentAppendException",
-            "ConcurrentModificationException",
-            "ProtocolChangedException",
-        ),
+        ("Permission denied", "AccessDeniedException", "Operation not permitted", "Read-only file system"),
+        SetupError,
+        "make the place writable for this user, then run again",
+    ),
+    (
+        ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "ConcurrentModificationException"),
         PublishError,
         "another writer changed the table; run again",
     ),
     (
-        ("Connection refused", "Answer from Java side is empty", "Error while sending"),
+        ("Connection refused", "stopped SparkContext", "SparkContext was shut down"),
         SetupError,
-        "the JVM died; run again",
+        "the JVM or its context ended; see above why, then run again",
     ),
 )
 
@@ -60,7 +64,7 @@ def run_job(*stages: Stage, argv: Sequence[str] | None = None, after: Callable[[
                 raise GateError("; ".join(run.refusals))
     except IntentrecError as error:
         return _report(error, error, flags.debug)
-    except Exception as error:  # noqa: BLE001 what the system caused gets its exit code, what we caused its trace
+    except Exception as error:
         known = _translate(error)
         if known is None:
             raise
@@ -71,7 +75,7 @@ def run_job(*stages: Stage, argv: Sequence[str] | None = None, after: Callable[[
 def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     nightly = len(stages) > 1
     name = "nightly" if nightly else stages[0].name
-    parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", allow_abbrev=False)
+    parser = _Parser(prog=f"jobs/{name}.py", allow_abbrev=False)
     parser.add_argument("--config", type=Path, required=True, help="the YAML file, see deploy/conf/reference.yaml")
     parser.add_argument(
         "--run-date", type=_run_date, required=True, metavar="YYYY-MM-DD", help="sees all events before its end"
@@ -92,11 +96,20 @@ def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse writes the usage, many lines long, before its error: one line says it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ConfigError.exit_code, f"{self.prog}: {message}; see --help\n")
+
+
 def _run_date(text: str) -> date:
     try:
-        return date.fromisoformat(text) if len(text) == len("YYYY-MM-DD") else date.fromisoformat("")
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):  # fromisoformat alone takes weeks too: 2024-W01-1
+            raise ValueError
+        return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be YYYY-MM-DD, is {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a day as YYYY-MM-DD, is {text!r}") from None
 
 
 def _command(flags: argparse.Namespace) -> Command:
@@ -122,11 +135,18 @@ def _chosen(stages: Sequence[Stage], command: Command) -> Sequence[Stage]:
 
 
 def _translate(error: BaseException) -> IntentrecError | None:
+    """Return what an error of the system means; None for one that we caused."""
     text = f"{type(error).__name__}: {error}"
+    if isinstance(error, Py4JNetworkError) or (type(error) is Py4JError and "Trace:" not in text):
+        # py4j says no more than this once the other end is silent; a Java exception would bring its trace.
+        return SetupError(
+            f"the Java process died: {text.splitlines()[0][:300]}. Out of memory is the usual cause: give spark.conf "
+            "spark.driver.memory more, or other processes less, then run again"
+        )
     for words, kind, remedy in _CAUSES:
         for word in words:
             if word in text:
-                line = next((line.strip() for line in text.splitlines() if word in line), word)
+                line = next(line.strip() for line in text.splitlines() if word in line)
                 return kind(f"{line[:300]}. What to do: {remedy}")
     return None
 

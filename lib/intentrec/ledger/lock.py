@@ -1,24 +1,51 @@
-"""One run at a time per warehouse: flock for a folder, a lease row with an expiry for a catalog."""
+"""One run at a time per warehouse: flock for a local folder, a lease row with an expiry for any other place."""
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from delta import DeltaTable
-from pyspark.sql import SparkSession
+from delta.exceptions import DeltaConcurrentModificationException
+from pyspark.sql import functions as F
 
+from intentrec.config import is_catalog
 from intentrec.errors import PublishError, SetupError
+from intentrec.io import Warehouse
+from intentrec.tables import Table
+
+logger = logging.getLogger("intentrec")
 
 LEASE = timedelta(minutes=15)  # a dead holder's lease ends after this
 _RENEW_S = 300.0
-_LEASE_COLUMNS = "name STRING, run_id STRING, host STRING, pid BIGINT, started_at TIMESTAMP, expires_at TIMESTAMP"
+# Not one of tables.ALL: it belongs to the lock, not to the flow, and no consumer reads it.
+LEASES = Table(
+    name="leases",
+    row="warehouse that a run holds",
+    writer="every job",
+    key=("name",),
+    columns="""
+        name        STRING     NOT NULL  COMMENT 'warehouse',
+        run_id      STRING     NOT NULL  COMMENT 'the run that holds it',
+        host        STRING     NOT NULL  COMMENT 'where that run is',
+        pid         BIGINT     NOT NULL  COMMENT 'its process',
+        started_at  TIMESTAMP  NOT NULL  COMMENT 'UTC',
+        expires_at  TIMESTAMP  NOT NULL  COMMENT 'UTC; from then on another run may take it'
+    """,
+)
+
+
+def local_folder(warehouse: str) -> Path | None:
+    """Return the folder that a warehouse is on this machine; None for a catalog and for storage elsewhere."""
+    if is_catalog(warehouse) or "://" in warehouse.removeprefix("file://"):
+        return None
+    return Path(warehouse.removeprefix("file://"))
 
 
 @contextmanager
@@ -41,7 +68,7 @@ def folder_lock(warehouse: Path, run_id: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PublishError(_held(str(warehouse), os.pread(descriptor, 4096, 0).decode())) from None
+            raise _held(str(warehouse), os.pread(descriptor, 4096, 0).decode()) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(_holder(run_id)).encode(), 0)
         yield
@@ -50,70 +77,71 @@ def folder_lock(warehouse: Path, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def catalog_lease(spark: SparkSession, warehouse: str, run_id: str) -> Iterator[None]:
-    """Hold a row of ``<warehouse>.leases``, renewed every 5 minutes by a thread.
+def lease(warehouse: Warehouse) -> Iterator[Callable[[], None]]:
+    """Hold the row of table ``leases`` under the warehouse's run id; a thread renews it every 5 minutes.
 
-    Delta refuses the later of two commits that both replace the row, so two runs cannot both have it.
+    Yields:
+        A check that raises PublishError once the lease was lost: nothing may be written from then on.
 
     Raises:
-        PublishError: another run holds it.
+        PublishError: another run holds it; process, host and start are named.
     """
-    name = ".".join(f"`{part}`" for part in warehouse.split("."))
-    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name}")  # noqa: S608 checked by is_catalog
-    columns = spark.createDataFrame([], _LEASE_COLUMNS).schema
-    DeltaTable.createIfNotExists(spark).tableName(f"{name}.`leases`").addColumns(columns).execute()
-    lease = _Lease(spark, f"{name}.`leases`", warehouse, run_id)
-    lease.take()
+    warehouse.create([LEASES])
+    held = _Lease(warehouse)
+    held.take()
     stopped = threading.Event()
-    renewal = threading.Thread(target=lease.renew_until, args=(stopped,), daemon=True)
+    renewal = threading.Thread(target=held.renew_until, args=(stopped,), daemon=True)
     renewal.start()
     try:
-        yield
+        yield held.check
     finally:
         stopped.set()
         renewal.join()
-        lease.drop()
+        with suppress(Exception):  # it expires anyway; what ended the run is what the user must read
+            held.drop()
 
 
 class _Lease:
-    def __init__(self, spark: SparkSession, table: str, warehouse: str, run_id: str) -> None:
-        self._spark = spark
-        self._table = table
+    def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
-        self._holder = _holder(run_id)
+        self._holder = _holder(warehouse.run_id)
+        self._expires_at = datetime.now(UTC)
 
     def take(self) -> None:
-        held = self._spark.read.table(self._table).where("expires_at > now()").first()
-        if held is not None and held["run_id"] != self._holder["run_id"]:
-            raise PublishError(
-                _held(
-                    self._warehouse, json.dumps({**held.asDict(), "started_at": str(held["started_at"])}, default=str)
-                )
-            )
+        """Write the row if it is missing, expired or ours, in one commit; Delta lets one of two racers win."""
+        now = datetime.now(UTC)
+        started_at = datetime.fromisoformat(self._holder["started_at"])
+        row = ("warehouse", self._holder["run_id"], self._holder["host"], self._holder["pid"], started_at, now + LEASE)
+        rows = self._warehouse.spark.createDataFrame([row], LEASES.schema)
+        ours = F.col("held.run_id") == F.col("claimed.run_id")
         try:
-            self._write()
-        except Exception as error:
-            if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in str(error):
-                raise PublishError(
-                    f"another run took the lease of {self._warehouse} at the same moment, wait for it to end"
-                ) from error
-            raise
+            self._warehouse.claim(LEASES, rows, ours | (F.col("held.expires_at") <= F.lit(now)))
+        except DeltaConcurrentModificationException:
+            logger.debug("lease: another run wrote it at the same moment")
+        found = self._warehouse.read(LEASES).withColumn("started_at", F.col("started_at").cast("string")).first()
+        if found is None or found["run_id"] != self._holder["run_id"]:
+            self._expires_at = now
+            raise _held(self._warehouse.location, json.dumps(found.asDict() if found else {}, default=str))
+        self._expires_at = now + LEASE
 
     def renew_until(self, stopped: threading.Event) -> None:
         while not stopped.wait(_RENEW_S):
-            self._write()
+            try:
+                self.take()
+            except PublishError:
+                return
+            except Exception as error:  # noqa: BLE001 a later attempt may do; check() says when it is too late
+                logger.warning("lease: not renewed: %s", str(error).splitlines()[0])
+
+    def check(self) -> None:
+        if datetime.now(UTC) >= self._expires_at:
+            raise PublishError(
+                f"warehouse {self._warehouse.location}: run {self._holder['run_id']} lost its lease, which it could "
+                f"not renew for {LEASE}. Nothing more was written; wait for the other run to end, then run again"
+            )
 
     def drop(self) -> None:
-        DeltaTable.forName(self._spark, self._table).delete()
-
-    def _write(self) -> None:
-        now = datetime.now(UTC)
-        row = (
-            "warehouse", self._holder["run_id"], self._holder["host"], self._holder["pid"],
-            datetime.fromisoformat(self._holder["started_at"]), now + LEASE,
-        )  # fmt: skip
-        rows = self._spark.createDataFrame([row], _LEASE_COLUMNS)
-        rows.write.format("delta").mode("overwrite").saveAsTable(self._table)
+        self._warehouse.delete(LEASES, run_id=self._holder["run_id"])
 
 
 def _holder(run_id: str) -> dict[str, Any]:
@@ -125,10 +153,12 @@ def _holder(run_id: str) -> dict[str, Any]:
     }
 
 
-def _held(warehouse: str, text: str) -> str:
+def _held(warehouse: str, text: str) -> PublishError:
     try:
         holder = json.loads(text)
     except ValueError:
         holder = {}
     who = f"pid {holder.get('pid', '?')} on host {holder.get('host', '?')} since {holder.get('started_at', '?')}"
-    return f"warehouse {warehouse} is locked by run {holder.get('run_id', '?')}: {who}. Wait for it to end, or end it"
+    return PublishError(
+        f"warehouse {warehouse} is locked by run {holder.get('run_id', '?')}: {who}. Wait for it to end, or end it"
+    )

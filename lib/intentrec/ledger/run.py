@@ -2,15 +2,11 @@
 
 import hashlib
 import logging
-import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
-from pathlib import Path
 
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
@@ -18,12 +14,11 @@ from pyspark.sql import functions as F
 from intentrec import __version__
 from intentrec.config import STAGES, Config, Cutoff, cutoff_of, is_catalog, stage_hash
 from intentrec.errors import InputError
-from intentrec.io import Warehouse, crash_point
-from intentrec.ledger.lock import catalog_lease, folder_lock
-from intentrec.spark import start_spark
+from intentrec.io import Warehouse, crash_point, crash_points
 from intentrec.tables import RUNS, Table
 
 logger = logging.getLogger("intentrec")
+_UNKNOWN = "unknown"  # the input hash of a stage that failed before its inputs were known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +63,7 @@ class Run:
         self.warehouse = Warehouse(spark, location, in_catalog=is_catalog(location), run_id=run_id)
         self.outcomes: list[Outcome] = []
         self.refusals: list[str] = []
+        self.check_lock: Callable[[], None] = _always_held
         self._stage = "start"
         self._warnings: list[str] = []
 
@@ -90,62 +86,77 @@ class Run:
 
         Raises:
             InputError: the stage before has not finished for this run date.
+            PublishError: the warehouse's lease was lost.
         """
         self._stage, self._warnings = stage.name, []
-        began, started_at = time.monotonic(), datetime.now(UTC)
+        self.check_lock()
         self.warehouse.create(dict.fromkeys((*stage.reads, *stage.writes)))
-        identity = _Identity(self._inputs_of(stage), stage_hash(self.config, stage.name), __version__)
-        finished = self._finished.get(stage.name)
-        if finished == identity and not (self.rebuild or self.replay_quarantine):
-            outcome = Outcome(stage=stage.name, status="skipped", seconds=time.monotonic() - began)
-            self.log("skipped: already finished for the same inputs, config and version")
-        else:
-            self.log("started")
-            crash_point(f"{stage.name}:start")
-            inputs = self._versions(stage.reads)
-            try:
-                counters = stage.body(self)
-            except Exception as error:
-                message = str(error).splitlines()[0] if str(error) else type(error).__name__
-                failed = Outcome(stage=stage.name, status="failed", seconds=time.monotonic() - began, message=message)
-                self._record(failed, identity, started_at, inputs, [])
-                raise
-            outcome = Outcome(
-                stage=stage.name, status="finished", seconds=time.monotonic() - began, counters=counters,
-                message="; ".join(self._warnings) or None,
-            )  # fmt: skip
-            crash_point(f"{stage.name}:before_record")
-            self._record(outcome, identity, started_at, inputs, self._versions(stage.writes))
-            self._finished[stage.name] = identity
-            numbers = ", ".join(f"{key} {value:,}" for key, value in counters.items())
-            self.log(f"finished in {outcome.seconds:.1f} s: {numbers}")
+        attempt = _Attempt(_Identity(_UNKNOWN, stage_hash(self.config, stage.name), __version__))
+        try:
+            attempt.identity = replace(attempt.identity, input_hash=self._inputs_of(stage))
+            if self._finished.get(stage.name) == attempt.identity and not (self.rebuild or self.replay_quarantine):
+                outcome = Outcome(stage=stage.name, status="skipped", seconds=attempt.seconds())
+                self.log("skipped: already finished for the same inputs, config and version")
+            else:
+                outcome = self._run(stage, attempt)
+        except Exception as error:
+            self._record_failure(stage, attempt, error)
+            raise
         self.outcomes.append(outcome)
+        return outcome
+
+    def _run(self, stage: "Stage", attempt: "_Attempt") -> Outcome:
+        self.log("started")
+        crash_point(f"{stage.name}:start")
+        attempt.inputs = self._versions(stage.reads)
+        if stage.name in self._finished:
+            # A repeated stage that is killed half-way must not count as finished with what it had before.
+            killed = Outcome(stage=stage.name, status="failed", seconds=0.0, message="did not end: the run was killed")
+            self._record(killed, attempt)
+            del self._finished[stage.name]
+        counters = stage.body(self)
+        self.check_lock()
+        attempt.outputs = self._versions(stage.writes)
+        message = "; ".join(self._warnings) or None
+        outcome = Outcome(
+            stage=stage.name, status="finished", seconds=attempt.seconds(), counters=counters, message=message
+        )
+        crash_point(f"{stage.name}:before_record")
+        self._record(outcome, attempt)
+        self._finished[stage.name] = attempt.identity
+        numbers = ", ".join(f"{key} {value:,}" for key, value in counters.items())
+        self.log(f"finished in {outcome.seconds:.1f} s: {numbers}")
         return outcome
 
     def record_skips(self) -> None:
         """Write the rows of the skipped stages, in one commit."""
         skipped = [outcome for outcome in self.outcomes if outcome.status == "skipped"]
-        now = datetime.now(UTC)
-        rows = [self._row(outcome, self._finished[outcome.stage], now, [], []) for outcome in skipped]
+        rows = [self._row(outcome, _Attempt(self._finished[outcome.stage])) for outcome in skipped]
         if rows:
             self.warehouse.append(RUNS, self.spark.createDataFrame(rows, RUNS.schema))
 
     @cached_property
     def _finished(self) -> dict[str, "_Identity"]:
-        """What each stage last finished with for this run date."""
+        """What each stage last finished with for this run date; without those that failed since."""
         self.warehouse.create([RUNS])
-        done = self.warehouse.read(RUNS).where(
-            (F.col("run_date") == F.lit(self.run_date)) & (F.col("status") == "finished")
+        tried = self.warehouse.read(RUNS).where(
+            (F.col("run_date") == F.lit(self.run_date))
+            & F.col("status").isin("finished", "failed")
+            & (F.col("input_hash") != _UNKNOWN)  # such a stage failed before it wrote anything
         )
-        rows = done.select("stage", "input_hash", "config_hash", "code_version", "finished_at").collect()
+        columns = ("stage", "status", "input_hash", "config_hash", "code_version", "finished_at")
+        latest = {
+            row["stage"]: row for row in sorted(tried.select(*columns).collect(), key=lambda row: row["finished_at"])
+        }
         return {
-            row["stage"]: _Identity(row["input_hash"], row["config_hash"], row["code_version"])
-            for row in sorted(rows, key=lambda row: row["finished_at"])
+            stage: _Identity(row["input_hash"], row["config_hash"], row["code_version"])
+            for stage, row in latest.items()
+            if row["status"] == "finished"
         }
 
     def _inputs_of(self, stage: "Stage") -> str:
         """Hash what the stage can see: its own fingerprint, and how the stage before it last finished."""
-        parts = [stage.fingerprint(self)]
+        parts = []
         position = STAGES.index(stage.name)
         if position:
             before = self._finished.get(STAGES[position - 1])
@@ -154,37 +165,41 @@ class Run:
                     f"table runs: {STAGES[position - 1]} has not finished for run date {self.run_date}, "
                     f"wanted by {stage.name}; run it first, or jobs/nightly.py"
                 )
-            parts += [before.input_hash, before.config_hash, before.code_version]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+            parts = [before.input_hash, before.config_hash, before.code_version]
+        return hashlib.sha256("\n".join([stage.fingerprint(self), *parts]).encode()).hexdigest()
 
     def _versions(self, wanted: tuple[Table, ...]) -> list[tuple[str, int]]:
         return [(table.name, self.warehouse.version(table)) for table in wanted]
 
-    def _record(
-        self,
-        outcome: Outcome,
-        identity: "_Identity",
-        started_at: datetime,
-        inputs: list[tuple[str, int]],
-        outputs: list[tuple[str, int]],
-    ) -> None:
-        row = self._row(outcome, identity, started_at, inputs, outputs)
-        self.warehouse.append(RUNS, self.spark.createDataFrame([row], RUNS.schema))
+    def _record_failure(self, stage: "Stage", attempt: "_Attempt", error: Exception) -> None:
+        message = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        failed = Outcome(stage=stage.name, status="failed", seconds=attempt.seconds(), message=message)
+        self.outcomes.append(failed)
+        try:
+            self._record(failed, attempt)
+        except Exception as second:  # noqa: BLE001 a full disk or a dead JVM: what ended the stage is what the user must read
+            logger.debug("table runs: the failure was not recorded: %s", second)
 
-    def _row(
-        self,
-        outcome: Outcome,
-        identity: "_Identity",
-        started_at: datetime,
-        inputs: list[tuple[str, int]],
-        outputs: list[tuple[str, int]],
-    ) -> Row:
+    def _record(self, outcome: Outcome, attempt: "_Attempt") -> None:
+        rows = self.spark.createDataFrame([self._row(outcome, attempt)], RUNS.schema)
+        if attempt.recorded:
+            self.warehouse.replace(RUNS, rows, run_id=self.run_id, stage=outcome.stage)
+        else:
+            self.warehouse.append(RUNS, rows)
+        attempt.recorded = True
+
+    def _row(self, outcome: Outcome, attempt: "_Attempt") -> Row:
+        identity = attempt.identity
         return Row(
             run_id=self.run_id, run_date=self.run_date, stage=outcome.stage, status=outcome.status,
-            started_at=started_at, finished_at=datetime.now(UTC), inputs=inputs, outputs=outputs,
-            input_hash=identity.input_hash, config_hash=identity.config_hash, code_version=identity.code_version,
-            counters=sorted(outcome.counters.items()), message=outcome.message,
+            started_at=attempt.started_at, finished_at=datetime.now(UTC), inputs=attempt.inputs,
+            outputs=attempt.outputs, input_hash=identity.input_hash, config_hash=identity.config_hash,
+            code_version=identity.code_version, counters=sorted(outcome.counters.items()), message=outcome.message,
         )  # fmt: skip
+
+
+def _always_held() -> None:
+    """Pass: a folder's lock cannot be lost while the process lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +211,22 @@ class _Identity:
     code_version: str
 
 
-def _nothing_else(run: Run) -> str:
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of a stage's execution so far."""
+
+    identity: _Identity
+    inputs: list[tuple[str, int]] = field(default_factory=list)
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+    recorded: bool = False  # its row of `runs` stands already
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+
+def _nothing_else(_run: Run) -> str:
     """Return the fingerprint of a stage that sees only what the stage before it wrote."""
     return ""
 
@@ -219,35 +249,7 @@ class Stage:
     writes: tuple[Table, ...]
     fingerprint: Callable[[Run], str] = _nothing_else
 
-
-@contextmanager
-def open_run(command: Command) -> Iterator[Run]:
-    """Take the lock, start Spark or use the active session, and end what was started here.
-
-    Raises:
-        PublishError: another run holds the warehouse.
-        SetupError: the warehouse cannot be written, or Spark or Delta is missing.
-    """
-    config = command.config
-    run_id = f"{command.run_date:%Y%m%d}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-    conf = {key: str(value) for key, value in config.spark.conf.items()}
-    with ExitStack() as stack:
-        in_catalog = is_catalog(config.warehouse)
-        if not in_catalog and "://" not in config.warehouse:
-            # Before Spark starts, so that a second run ends within seconds.
-            stack.enter_context(folder_lock(Path(config.warehouse), run_id))
-        spark, started_here = start_spark("intentrec", config.spark.master, conf, config.spark.jars)
-        if started_here:
-            stack.callback(spark.stop)
-        if in_catalog:
-            stack.enter_context(catalog_lease(spark, config.warehouse, run_id))
-        yield Run(command, spark, run_id)
-
-
-def log_to_terminal() -> None:
-    """Write the package's log lines to standard output, with the time; called by jobs, never by the library."""
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    @property
+    def crash_points(self) -> list[str]:
+        """List the places where the environment can end the process: see ``intentrec.io.crash_point``."""
+        return [f"{self.name}:start", *crash_points(self.writes), f"{self.name}:before_record"]

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from delta import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -45,6 +48,8 @@ def find_files(spark: SparkSession, source: EventSource | Snapshot, run_date: da
     Raises:
         InputError: no file matches.
     """
+    if source.format == "delta":
+        return _files_of_table(spark, source.path)
     patterns = _dated(source, run_date)
     remote = "://" in source.path and not source.path.startswith("file://")
     found = _listed_by_spark(spark, patterns) if remote else _listed(patterns)
@@ -55,6 +60,23 @@ def find_files(spark: SparkSession, source: EventSource | Snapshot, run_date: da
     return tuple(files[path] for path in sorted(files))
 
 
+def _files_of_table(spark: SparkSession, path: str) -> tuple[LogFile, ...]:
+    """List the data files of a Delta table as it is now; files of older versions are no part of it."""
+    try:
+        properties = DeltaTable.forPath(spark, path).detail().select("properties").collect()[0][0]
+        addresses = spark.read.format("delta").load(path).inputFiles()
+    except AnalysisException as error:
+        raise InputError(f"{path}: no Delta table that can be read ({str(error).splitlines()[0]})") from error
+    if properties.get("delta.enableDeletionVectors") == "true":
+        raise InputError(
+            f"{path}: its files hold deleted rows (delta.enableDeletionVectors), wanted a table without them; "
+            "switch the property off and run REORG TABLE ... APPLY (PURGE)"
+        )
+    if any(not address.startswith("file:") for address in addresses):
+        return tuple(sorted(_listed_by_spark(spark, addresses), key=lambda file: file.path))
+    return tuple(_listed(sorted(unquote(urlsplit(address).path) for address in addresses), escaped=False))
+
+
 def _dated(source: EventSource | Snapshot, run_date: date) -> list[str]:
     if "{run_date}" not in source.path:
         return [source.path]
@@ -63,9 +85,10 @@ def _dated(source: EventSource | Snapshot, run_date: date) -> list[str]:
     return [source.path.replace("{run_date}", day.isoformat()) for day in dates]
 
 
-def _listed(patterns: list[str]) -> Iterator[LogFile]:
+def _listed(patterns: list[str], *, escaped: bool = True) -> Iterator[LogFile]:
     for pattern in patterns:
-        for match in glob.iglob(pattern.removeprefix("file://"), recursive=True):
+        found = glob.iglob(pattern.removeprefix("file://"), recursive=True) if escaped else (pattern,)  # noqa: PTH207
+        for match in found:
             path = Path(match)
             for file in path.iterdir() if path.is_dir() else (path,):
                 if file.is_file() and not file.name.startswith(("_", ".")):

@@ -64,12 +64,24 @@ def unpacked(file: BinaryIO, path: str) -> BinaryIO:
     if wanted is not None and not start.startswith(wanted):
         raise DamagedFileError(f"the name says packed, the content starts with {start!r}")
     if start.startswith(_GZIP):
-        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK))  # type: ignore[arg-type]
+        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK))
     if start.startswith(_BZIP2):
-        return cast(BinaryIO, io.BufferedReader(bz2.BZ2File(file), _BLOCK))  # type: ignore[arg-type]
+        return cast(BinaryIO, io.BufferedReader(bz2.BZ2File(file), _BLOCK))
     if start.startswith(_ZSTD):
-        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(_Borrowed(file), mode="r"), "zstd"))
     return file
+
+
+class _Borrowed:
+    """A file that pyarrow may read and not close: it is read a second time."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+
+    def close(self) -> None:
+        """Leave the file open."""
 
 
 def verify(file: BinaryIO, path: str) -> None:

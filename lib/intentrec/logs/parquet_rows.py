@@ -1,6 +1,7 @@
 """Parquet -> rows of texts, so that one set of rules judges every format."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
@@ -44,11 +45,10 @@ def parquet_rows(file: BinaryIO, path: str, columns: Mapping[str, str], nested: 
     folders = dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
     first = 1
     for batch in opened.iter_batches(_ROWS, columns=_present(opened, columns)):
-        texts = [
-            _texts(batch, ours, theirs, folders, ours in nested).to_pylist() for ours, theirs in columns.items()
-        ]
+        texts = [_texts(batch, ours, theirs, folders, ours in nested).to_pylist() for ours, theirs in columns.items()]
         size = batch.num_rows
-        yield Chunk([*range(first, first + size)], [None] * size, [None] * size, [None] * size, [*zip(*texts, strict=True)])
+        nothing: list[str | None] = [None] * size
+        yield Chunk([*range(first, first + size)], nothing, nothing, nothing, [*zip(*texts, strict=True)])
         first += size
 
 
@@ -120,6 +120,4 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _json(value: object) -> str | None:
-    import json
-
     return None if value is None else json.dumps(value, ensure_ascii=False, default=str)

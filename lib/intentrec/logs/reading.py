@@ -2,7 +2,8 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self, cast
 
 import pyarrow as pa
@@ -32,7 +33,7 @@ class Asked:
     format: Literal["json", "csv", "parquet", "delta"]
     columns: Mapping[str, str]
     nested: frozenset[str] = frozenset()
-    csv: CsvForm = CsvForm()
+    csv: CsvForm = field(default_factory=CsvForm)
 
     @classmethod
     def of(cls, format_: str, columns: Mapping[str, str], nested: Iterable[str], options: Mapping[str, Any]) -> Self:
@@ -105,7 +106,7 @@ def _reader_of_paths(
             for number in batch.column(0).to_pylist():
                 path = paths[number]
                 try:
-                    file = open(path, "rb")  # noqa: SIM115 closed below, after the error for opening is told apart
+                    file = Path(path).open("rb")  # noqa: SIM115 closed below, after the error for opening is told apart
                 except OSError as error:
                     yield _notice(path, "foreign", "", f"cannot be opened: {error.strerror}", asked)
                     continue
@@ -115,9 +116,7 @@ def _reader_of_paths(
     return read
 
 
-def _reader_of_contents(
-    asked: Asked, known: Mapping[str, Sequence[str]]
-) -> Callable[[Iterable[Any]], Iterator[Any]]:
+def _reader_of_contents(asked: Asked, known: Mapping[str, Sequence[str]]) -> Callable[[Iterable[Any]], Iterator[Any]]:
     def read(batches: Iterable[Any]) -> Iterator[Any]:
         for batch in batches:
             for path, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):

@@ -87,7 +87,8 @@ def _json_row(
                 value = _inside(values, parts)
             if value is not None and type(value) is not str:
                 if type(value) is not bool and not nested_ok:
-                    return Refused(line, "wrong_type", f"{ours} ({theirs}): is a JSON {_KINDS[type(value)]}, wanted one value")
+                    kind = "list" if type(value) is list else "object"
+                    return Refused(line, "wrong_type", f"{ours} ({theirs}): is a JSON {kind}, wanted one value")
                 value = json.dumps(value, ensure_ascii=False)
             row.append(value)
         if "\\u" in line:
@@ -95,9 +96,6 @@ def _json_row(
         return row
     except (ValueError, RecursionError) as error:
         return Refused(line, "malformed_row", f"not JSON: {error}")
-
-
-_KINDS = {dict: "object", list: "list"}
 
 
 def _inside(values: Any, parts: list[str]) -> Any:
@@ -244,7 +242,8 @@ def _records(file: BinaryIO, form: CsvForm) -> Iterator[tuple[int, str, list[str
         taken = lines.taken
         if any(isinstance(line, Refused) for line in taken):
             lines.give_back()
-            fields = taken[0] if isinstance(taken[0], Refused) else Refused(taken[0], "malformed_row", "not CSV: open quote")
+            first = taken[0]
+            fields = first if isinstance(first, Refused) else Refused(first, "malformed_row", "not CSV: open quote")
         if len(taken) == 1 and not taken[0]:
             continue
         yield lines.first, taken[0] if len(taken) == 1 else "\n".join(taken), fields

@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -36,12 +38,14 @@ class Shard:
         bucket: length of every array, events.
         files: their URLs, in the same order on every rank.
         rows: rows in them by the table's own count.
+        row_id_sum: sum of their row_id modulo 2^64, by the table's own count.
     """
 
     split: str
     bucket: int
     files: tuple[str, ...]
     rows: int
+    row_id_sum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +107,14 @@ def rows_of_ranks(shard: Shard, size: int) -> list[int]:
     """Return how many rows every rank will read of a shard.
 
     Row group i belongs to reading share i mod n, n being the ranks but at most the row groups; share j is read by
-    rank ``(j + bucket) mod size``, so that small buckets do not all fall to rank 0.
+    rank ``(j + s) mod size``, s being a hash of the shard, so that small buckets do not all fall to rank 0.
 
     Raises:
         TrainingError: a file is gone or cannot be read.
     """
     groups = [rows for file in shard.files for rows in _row_groups(file)]
     shares = min(size, len(groups))
-    return [
-        sum(groups[share::shares]) if (share := _share(rank, size, shard)) < shares else 0 for rank in range(size)
-    ]
+    return [sum(groups[share::shares]) if (share := _share(rank, size, shard)) < shares else 0 for rank in range(size)]
 
 
 def read_batches(shard: Shard, reading: Reading) -> Iterator[Batch]:
@@ -144,7 +146,7 @@ def read_batches(shard: Shard, reading: Reading) -> Iterator[Batch]:
 
 
 def _share(rank: int, size: int, shard: Shard) -> int:
-    return (rank - shard.bucket) % size
+    return (rank - seed_of(shard.split, shard.bucket)) % size
 
 
 def _batch(length: int, rows: _Group, chosen: slice) -> Batch:
@@ -229,7 +231,7 @@ class _ReadAhead:
                     if not self._hand_over({name: getattr(group, name) for name in _COLUMNS}):
                         return
             self._hand_over(None)
-        except BaseException as error:  # noqa: BLE001 handed to the rank, which raises it
+        except BaseException as error:  # noqa: BLE001 the rank that waits for rows raises it
             self._hand_over(error)
 
     def _hand_over(self, group: _Group | BaseException | None) -> bool:
@@ -245,9 +247,9 @@ def _open_reader(files: list[str], options: dict[str, Any]) -> Any:
         from petastorm import make_batch_reader
     except ImportError as error:
         raise SetupError(f"petastorm cannot be imported ({error}); install the packages of requirements.lock") from None
-    with warnings.catch_warnings():  # petastorm on pyarrow 14 warns on every call
-        warnings.simplefilter("ignore", FutureWarning)
-        return make_batch_reader([unquote(file) for file in files], **options)
+    # petastorm on pyarrow 14 warns at every row group, from its own threads
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
+    return make_batch_reader([unquote(file) for file in files], **options)
 
 
 def _row_groups(file: str) -> list[int]:
@@ -259,7 +261,7 @@ def _row_groups(file: str) -> list[int]:
         else:
             system, path = FileSystem.from_uri(unquote(file))
             footer = pq.read_metadata(system.open_input_file(path))
-    except Exception as error:
+    except (OSError, pa.ArrowException) as error:
         raise _explained(error, [file]) from None
     return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
 
@@ -268,14 +270,19 @@ def _explained(error: BaseException, files: list[str]) -> BaseException:
     """Return the error a user can act on; ``error`` itself where it is one."""
     if isinstance(error, (SetupError, InputError, TrainingError)):
         return error
-    gone = [file for file in files if isinstance(error, FileNotFoundError) and file.split("/")[-1] in str(error)]
-    if isinstance(error, FileNotFoundError):
+    gone = [file for file in files if _is_gone(file)]
+    if gone or isinstance(error, FileNotFoundError):
         return TrainingError(
             f"{(gone or files)[0]}: a file of the pinned version of examples is gone, probably vacuumed; run "
             "build_examples again and keep deleted files longer than a training run"
         )
     text = " ".join(str(error).split())[:300]
     return TrainingError(f"{files[0]}: examples cannot be read ({type(error).__name__}: {text})")
+
+
+def _is_gone(file: str) -> bool:
+    parts = urlsplit(file)
+    return parts.scheme in ("", "file") and not Path(unquote(parts.path)).exists()
 
 
 def seed_of(*parts: object) -> int:

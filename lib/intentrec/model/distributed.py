@@ -97,7 +97,7 @@ class Launch:
 
     Attributes:
         workers: ranks.
-        launcher: single (in this process), local (horovodrun on this machine) or spark (the active session's executors).
+        launcher: single (in this process), local (horovodrun on this machine), spark (the active session's executors).
         start_timeout_s: seconds until all ranks must have started.
         stall_timeout_s: seconds a rank may wait for the others.
         notes: folder that all ranks see, where a failing rank leaves its error; None: a temporary one, which only ranks
@@ -161,7 +161,9 @@ class _RankEntry:
             _leave_note(Path(self.failures, f"{ranks.rank:05d}.txt"), error)
             if os.environ.get(_DEBUG):
                 raise
-            raise SystemExit(1) from None  # the launcher ends the other ranks; the one line is told by this one's parent
+            raise SystemExit(
+                1
+            ) from None  # the launcher ends the other ranks; the one line is told by this one's parent
 
 
 def _leave_note(note: Path, error: Exception) -> None:
@@ -238,10 +240,10 @@ def _check_horovod() -> None:
 
 def _failure(error: Exception, folder: Path, how: Launch) -> IntentrecError:
     """Return one line for what ended the ranks: the first rank's own error, else the launcher's."""
-    notes = [(int(note.stem), *note.read_text().split("\n", 1)) for note in sorted(folder.glob("*.txt"))]
-    told = [note for note in notes if "Horovod has been shut down" not in note[2]]  # those only lost the others
-    for rank, kind, text in told:
-        return _KNOWN_ERRORS[kind](f"rank {rank} of {how.workers}: {text}")
+    for note in sorted(folder.glob("*.txt")):
+        kind, _, told = note.read_text().partition("\n")
+        if "Horovod has been shut down" not in told:  # such a rank only lost the others
+            return _KNOWN_ERRORS[kind](f"rank {int(note.stem)} of {how.workers}: {told}")
     text = " ".join(str(error).split())[:400]
     if "timed out" in text.lower() and "start" in text.lower():
         return SetupError(f"training.workers: {how.workers} ranks did not start in {how.start_timeout_s} s ({text})")

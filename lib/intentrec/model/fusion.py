@@ -4,6 +4,8 @@ B rows   L events, left-padded   C columns of features   D width   E width of a 
 V items + 1 (0 is padding and unknown)   K categories kept per item
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,7 +34,7 @@ class ItemTable(nn.Module):
         self.ids = nn.Embedding(shape.num_items + 1, shape.width)
         nn.init.normal_(self.ids.weight, std=_ITEM_STD)
         self.categories = nn.Embedding(shape.num_categories + 1, shape.width, padding_idx=0)
-        nn.init.zeros_(self.categories.weight)  # an item starts as its own vector; its categories take over what they share
+        nn.init.zeros_(self.categories.weight)  # an item starts as its own vector; categories learn what items share
         self.bias = nn.Parameter(torch.zeros(shape.num_items + 1)) if shape.item_bias else None
         self.register_buffer("categories_VK", catalogue.categories_VC, persistent=False)
 
@@ -75,7 +77,13 @@ class EventFusion(nn.Module):
         )
         sizes = {"hour": _HOURS, "pause": NUM_PAUSES + 1, "age": NUM_AGES + 1} if shape.read_time else {}
         self.times = nn.ModuleDict({name: nn.Embedding(size, field_width) for name, size in sizes.items()})
-        self.joined = nn.Linear(shape.width + field_width * (len(self.fields) + len(self.times)), shape.width)
+        self.item_scale = math.sqrt(shape.width)
+        for table in (*self.fields.values(), *self.times.values()):  # as large as the scaled item: none drowns the rest
+            nn.init.normal_(table.weight, std=_ITEM_STD * self.item_scale)
+        for table in self.fields.values():
+            nn.init.zeros_(table.weight[0])
+        inputs = shape.width + field_width * (len(self.fields) + len(self.times))
+        self.joined = nn.Linear(inputs, shape.width, bias=False)  # a bias would outweigh inputs of this size
         self.norm, self.dropout = nn.LayerNorm(shape.width), nn.Dropout(shape.dropout)
         self.register_buffer("first_seen_V", catalogue.first_seen_V, persistent=False)
 
@@ -88,7 +96,7 @@ class EventFusion(nn.Module):
             times_BL: int64 UTC seconds, 0 is padding.
             features_BCL: int64 value indices, 0 is none.
         """
-        parts = [item_BLD]
+        parts = [item_BLD * self.item_scale]
         for name, table in self.fields.items():
             parts.append(table(features_BCL[:, self.shape.columns_of(name)]).sum(dim=1))
         for name, table in self.times.items():
@@ -98,7 +106,7 @@ class EventFusion(nn.Module):
         return out_BLD
 
     def _clock(self, name: str, items_BL: Tensor, times_BL: Tensor) -> Tensor:
-        """Return int64 buckets of the hour of the week (UTC), the pause since the event before (0: none), the item age."""
+        """Return int64 buckets: hour of the week (UTC), pause before it (0: none), or item age (0: unknown)."""
         if name == "hour":
             return times_BL.div(3600, rounding_mode="floor").remainder(_HOURS)
         if name == "age":

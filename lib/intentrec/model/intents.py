@@ -84,7 +84,7 @@ def intent_labels(
 
 
 def _novelty(catalogue: Catalogue, items_BL: Tensor) -> Tensor:
-    """Return 1 where the event's main category (without categories: its item) is new in the row, 0 where not, else -1."""
+    """Return 1 where the event's main category (without categories: its item) is new in the row, 0 if not; -1: none."""
     has_categories = catalogue.categories_VC.shape[1] > 0
     kinds_BL = catalogue.categories_VC[items_BL, 0] if has_categories else items_BL
     length = items_BL.shape[1]

@@ -121,7 +121,7 @@ class Encoder(nn.Module):
     """Inputs joined, normalised, and passed through gated blocks."""
 
     def __init__(self, inputs: int, width: int, layers: int, block: tuple[int, float, bool]) -> None:
-        """Build ``layers`` blocks; ``inputs`` vectors of ``width`` are joined, ``block`` is (heads, dropout, read_time)."""
+        """Build ``layers`` blocks over ``inputs`` joined vectors; ``block`` is (heads, dropout, read_time)."""
         super().__init__()
         self.joined = nn.Linear(inputs * width, width)
         self.joined_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width)

@@ -3,6 +3,7 @@
 N events   D width   V items + 1   M labels of a head   K labels kept per event (-1: none)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """Forms the gradients while the logits of a chunk exist; the N x V matrix never does."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, hidden_ND: Tensor, items_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor, weights_N: Tensor
     ) -> Tensor:
         hidden_ND, items_VD = hidden_ND.detach().float(), items_VD.detach().float()
@@ -31,20 +32,27 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             logits = torch.mm(hidden, known_VD.T, out=buffer_NV[: len(hidden)])
             if bias_V is not None:
                 logits += bias_V[1:]
-            norm = logits.logsumexp(dim=1, keepdim=True)
-            total += ((norm - logits.gather(1, targets)).squeeze(1) * weights).double().sum()
-            wrong = logits.sub_(norm).exp_().scatter_add_(1, targets, torch.full_like(norm, -1.0))
-            wrong *= weights[:, None]
-            torch.mm(wrong, known_VD, out=hidden_grad_ND[rows])
-            items_grad_VD[1:].addmm_(wrong.T, hidden)
+            # Three passes over the chunk, and no more: greatest, exponent, sum. The softmax itself is never formed: its
+            # denominators and the weights are applied to the narrow matrices, the target's own term is added apart.
+            of_target = logits.gather(1, targets)
+            greatest = logits.amax(dim=1, keepdim=True)
+            odds = logits.sub_(greatest).exp_()
+            sums = odds.sum(dim=1, keepdim=True)
+            total += ((sums.log() + greatest - of_target).squeeze(1) * weights).double().sum()
+            shares = weights[:, None] / sums
+            torch.mm(odds, known_VD, out=hidden_grad_ND[rows]).mul_(shares)
+            hidden_grad_ND[rows] -= weights[:, None] * known_VD[targets[:, 0]]
+            items_grad_VD[1:].addmm_(odds.T, hidden * shares)
+            items_grad_VD[1:].index_add_(0, targets[:, 0], hidden * weights[:, None], alpha=-1)
             if bias_grad_V is not None:
-                bias_grad_V[1:] += wrong.sum(dim=0)
+                bias_grad_V[1:] += (odds.T @ shares)[:, 0]
+                bias_grad_V[1:].index_add_(0, targets[:, 0], weights, alpha=-1)
         ctx.save_for_backward(hidden_grad_ND, items_grad_VD, bias_grad_V)
         return total.float()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         hidden_grad_ND, items_grad_VD, bias_grad_V = ctx.saved_tensors
         bias_grad_V = None if bias_grad_V is None else bias_grad_V * scale
         return hidden_grad_ND * scale, items_grad_VD * scale, bias_grad_V, None, None
@@ -63,10 +71,11 @@ def item_loss(
         bias_V: float scores of the items themselves, if there are any.
     """
     if torch.is_grad_enabled():
-        loss: Tensor = _ChunkedCrossEntropy.apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
-        return loss
+        apply: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
+        return apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
     total = hidden_ND.new_zeros((), dtype=torch.float64)
-    for rows in torch.arange(len(hidden_ND), device=hidden_ND.device).split(CHUNK):
+    for start in range(0, len(hidden_ND), CHUNK):
+        rows = slice(start, start + CHUNK)
         logits = hidden_ND[rows].float() @ items_VD[1:].float().T
         if bias_V is not None:
             logits += bias_V[1:]

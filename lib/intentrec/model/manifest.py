@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from intentrec.errors import InputError
+from intentrec.errors import InputError, SetupError
 
 MANIFEST = "manifest.json"
 _BLOCK = 1 << 20  # bytes hashed at once
@@ -19,10 +19,14 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> tuple[tuple[str
 
     Returns:
         (name, sha256, bytes) of every file, the manifest included, by name.
+
+    Raises:
+        SetupError: the folder cannot be written; what was there before is kept.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    new = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         new.chmod(0o755)
         write(new)
         entries = [
@@ -36,8 +40,13 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> tuple[tuple[str
             shutil.rmtree(folder)
         new.rename(folder)
         _flush(folder.parent)
+    except OSError as error:
+        raise SetupError(
+            f"{folder}: cannot be written ({error.strerror}); free space or correct its permissions, then run again"
+        ) from error
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if new is not None:
+            shutil.rmtree(new, ignore_errors=True)
     return tuple((path.name, file_sha256(path), path.stat().st_size) for path in sorted(folder.iterdir()))
 
 

@@ -45,7 +45,7 @@ class IntentMixture(nn.Module):
         super().__init__()
         self.heads = nn.ModuleDict({head: nn.Linear(width, size) for head, size in sizes.items()})
         self.projected = nn.ModuleDict({head: nn.Linear(size, width) for head, size in sizes.items()})
-        self.attention = nn.Linear(width, 1)
+        self.attention = nn.Linear(width, 1, bias=False)  # a bias would not change the softmax
 
     def forward(self, hidden_BLD: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Return head -> logits [B, L, N], alpha [B, L, H] and Z [B, L, D]."""

@@ -1,5 +1,6 @@
 """What a person sees of a night: report.html and the summary on the terminal."""
 
+from intentrec.report.collecting import collect_report
 from intentrec.report.data import (
     Coverage,
     Day,
@@ -28,6 +29,7 @@ __all__ = [
     "Score",
     "SessionLength",
     "StageRows",
+    "collect_report",
     "print_summary",
     "render_report",
     "write_report",

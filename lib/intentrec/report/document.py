@@ -1,6 +1,7 @@
 """ReportData -> report.html, one page that needs nothing but itself."""
 
 import os
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def write_report(data: ReportData, path: Path) -> None:
         beside.write_text(render_report(data), encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise SetupError(
             f"{path}: the report cannot be written ({error.strerror}). Set artifacts to a folder with space and rights"
         ) from None

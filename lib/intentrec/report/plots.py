@@ -111,8 +111,8 @@ def _intents(data: ReportData) -> Figure:
         axes.barh(range(len(rows)), [row.share for row in rows], color=_MAIN)
         _name_ticks(axes.set_yticks, [row.label[:16] for row in rows])
         axes.invert_yaxis()
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.xaxis.set_major_locator(MaxNLocator(2))
         axes.set_title(printable(head))
     return figure
 
@@ -123,6 +123,7 @@ def _coverage(data: ReportData) -> Figure:
     axes.barh(places, [row.num_eligible for row in data.coverage], color="#d9dee3", label="eligible items")
     axes.barh(places, [row.num_shown for row in data.coverage], color=_MAIN, label="shown to anybody")
     _name_ticks(axes.set_yticks, [f"first {row.k}" for row in data.coverage])
+    axes.invert_yaxis()
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -9,7 +9,7 @@ from pyspark.sql.types import DataType, StructType
 from intentrec.errors import SchemaError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """A table and the columns it promises.
 
@@ -38,7 +38,9 @@ class Table:
     @property
     def schema(self) -> StructType:
         """Return the columns as Spark's type, comments and NOT NULL included."""
-        return StructType.fromDDL(re.sub(r"\s+", " ", self.columns.strip()))
+        schema = StructType.fromDDL(re.sub(r"\s+", " ", self.columns.strip()))
+        assert isinstance(schema, StructType)
+        return schema
 
     def conform(self, rows: DataFrame) -> DataFrame:
         """Select exactly this table's columns, in order.

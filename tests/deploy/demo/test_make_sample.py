@@ -3,7 +3,7 @@
 import gzip
 import importlib.util
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -22,13 +22,20 @@ def sample() -> ModuleType:
     return module
 
 
-def test_ratings_are_split_by_utc_day_and_sorted_by_time(sample: ModuleType) -> None:
-    ratings = (
-        "2::0111161::9::1377907199\n10::0111161::7::1377907200\n9::0068646::8::1377907200\n1::0068646::10::1377820800\n"
-    )
-    assert sample.daily_logs(ratings) == {
-        date(2013, 8, 30): "1::0068646::10::1377820800\n2::0111161::9::1377907199\n",  # its first and its last second
-        date(2013, 8, 31): "9::0068646::8::1377907200\n10::0111161::7::1377907200\n",  # ties by user, as numbers
+def test_ratings_are_split_by_utc_month_then_day_and_sorted_by_time(sample: ModuleType) -> None:
+    ratings = """\
+2::0111161::9::1377907199
+10::0111161::7::1377907200
+9::0068646::8::1377907200
+1::0068646::10::1377820800
+3::0111161::6::1375315199
+4::0111161::6::1375315200
+"""
+    assert sample.dated_logs(ratings) == {
+        "history/2013-07.dat.gz": "3::0111161::6::1375315199\n",  # the last second of July
+        "logs/2013-08-01.dat.gz": "4::0111161::6::1375315200\n",
+        "logs/2013-08-30.dat.gz": "1::0068646::10::1377820800\n2::0111161::9::1377907199\n",  # first and last second
+        "logs/2013-08-31.dat.gz": "9::0068646::8::1377907200\n10::0111161::7::1377907200\n",  # ties by user, as numbers
     }
 
 
@@ -38,26 +45,27 @@ def test_the_same_ratings_give_the_same_bytes(sample: ModuleType, tmp_path: Path
     assert (tmp_path / "a" / "log.gz").read_bytes() == (tmp_path / "b" / "log.gz").read_bytes()
 
 
-def test_the_bundled_log_holds_the_whole_snapshot_one_file_a_day() -> None:
-    logs = sorted((DEMO / "logs").glob("*.dat.gz"))
-    rows = 0
-    for log in logs:
-        lines = gzip.decompress(log.read_bytes()).decode().splitlines()
-        rows += len(lines)
+def bundled_logs() -> dict[str, list[str]]:
+    """Return the lines of each file, by the date in its name."""
+    files = sorted([*(DEMO / "history").glob("*.dat.gz"), *(DEMO / "logs").glob("*.dat.gz")])
+    return {log.name.removesuffix(".dat.gz"): gzip.decompress(log.read_bytes()).decode().splitlines() for log in files}
+
+
+def test_the_bundled_log_holds_the_whole_snapshot_by_month_and_by_day() -> None:
+    logs = bundled_logs()
+    for dated, lines in logs.items():
         seconds = [int(line.split("::")[3]) for line in lines]
         assert seconds == sorted(seconds)
-        assert {datetime.fromtimestamp(second, UTC).date().isoformat() for second in seconds} == {log.name[:10]}
-    assert (len(logs), rows) == (186, 100_000)
+        assert {datetime.fromtimestamp(second, UTC).date().isoformat()[: len(dated)] for second in seconds} == {dated}
+    assert list(logs)[:7] == ["2013-02", "2013-03", "2013-04", "2013-05", "2013-06", "2013-07", "2013-08-01"]
+    assert (len(logs), list(logs)[-1]) == (6 + 31 + 1, "2013-09-01")
+    assert sum(map(len, logs.values())) == 100_000
 
 
 def test_every_rated_movie_is_in_the_catalogue() -> None:
     movies = gzip.decompress((DEMO / "movies.dat.gz").read_bytes()).decode().splitlines()
     known = {movie.split("::")[0] for movie in movies}
-    rated = {
-        line.split("::")[1]
-        for log in (DEMO / "logs").glob("*.dat.gz")
-        for line in gzip.decompress(log.read_bytes()).decode().splitlines()
-    }
+    rated = {line.split("::")[1] for lines in bundled_logs().values() for line in lines}
     assert len(known) == len(movies) == 10_506
     assert rated <= known
 

@@ -1,0 +1,193 @@
+"""models, sessions -> metrics, gate_decisions: the challenger on the held-out days, beside champion and baselines."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from intentrec import __version__
+from intentrec.baselines import PopularityBaseline, TransitionBaseline, popularity, transitions
+from intentrec.cluster.catalogue import Numbers, collect_numbers
+from intentrec.cluster.evaluation import Judgement, judge, judge_heads
+from intentrec.cluster.judging import (
+    CountingRecommender,
+    ModelRecommender,
+    Recommender,
+    collect_counts,
+    collect_judged,
+    collect_transitions,
+)
+from intentrec.cluster.priors import prior_of, save_prior
+from intentrec.cluster.training import find_examples, model_identity, rank_lines, train, training_job, training_settings
+from intentrec.examples import Night
+from intentrec.gate import Decision, Judged, decide
+from intentrec.ledger import (
+    Measured,
+    Model,
+    Run,
+    Stage,
+    add_model,
+    champion_of,
+    find_model,
+    get_model,
+    model_folder,
+    night_of,
+    pinned_examples,
+    record_figures,
+    run_job,
+    tonight,
+    tonights_challenger,
+)
+from intentrec.model.checkpoint import Artifact, load_artifact
+from intentrec.model.inference import Scorer
+from intentrec.rules import eligible_items
+from intentrec.tables import EXAMPLES, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
+
+NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
+REFIT_RATE = 0.3  # of training.learning_rate: the refit adds days, it does not start over
+
+
+def evaluate_model(run: Run) -> dict[str, int]:
+    """Judge, decide, and train a promoted model on through the held-out days."""
+    night, model = night_of(run), tonights_challenger(run)
+    numbers = collect_numbers(night, eligible_items(night.items, night.end()))
+    challenger = load_artifact(model.folder, model.files)
+    judgements, num_users = _judgements(run, night, numbers, challenger, model.model_id)
+    measured = [
+        Measured(each.name, "all", f.metric, f.k, None, f.value, f.low, f.high, f.num_users)
+        for each in judgements
+        for f in each.figures
+    ]
+    examples = find_examples(*pinned_examples(run))
+    if challenger.shape.heads:
+        for head, figures in judge_heads(challenger, examples.of("holdout")).heads.items():
+            counted = {"num_users": figures.num_events}
+            measured.append(Measured(model.model_id, head, "accuracy", None, None, figures.accuracy, **counted))
+            measured.append(
+                Measured(model.model_id, head, "majority_share", None, None, figures.majority_share, **counted)
+            )
+    record_figures(run, "evaluate_model", measured)
+    decision = _decision(run, judgements, model.model_id)
+    serving = None
+    if decision.verdict == "promoted":
+        serving = _refit(run, night, numbers, model).model_id if run.config.evaluation.refit else model.model_id
+    else:
+        run.refuse(f"gate: challenger {model.model_id} refused: {decision.reason}")
+    _record(run, decision, model.model_id, serving)
+    run.log(f"gate: {decision.verdict}: {decision.reason}")
+    return {"users": num_users, "promoted": int(decision.verdict == "promoted")}
+
+
+def _judgements(
+    run: Run, night: Night, numbers: Numbers, challenger: Artifact, model_id: str
+) -> tuple[list[Judgement], int]:
+    """Judge the challenger, the champion and the baselines on the same users of the held-out days."""
+    settings, windows = run.config.evaluation, run.config.evaluation.popularity_hours
+    since, num_items = night.end(settings.holdout_days), len(numbers.vocabulary.items)
+    events = night.events().persist()
+    try:
+        users = collect_judged(night.judged(events, since, night.end(), settings.max_users))
+        counts = collect_counts(
+            popularity(events, since, settings.popularity_hours), settings.popularity_hours, num_items
+        )
+        pause = timedelta(minutes=run.config.sessions.gap_minutes)
+        followers = collect_transitions(transitions(events, since, NUM_SUCCESSORS, pause), num_items)
+    finally:
+        events.unpersist()
+    allowed = numbers.allowed_before(since)
+
+    def recommenders() -> Iterator[Recommender]:
+        for name, artifact in _models(run, challenger, model_id):
+            yield ModelRecommender(name, Scorer(artifact), prior_of(artifact).bias(counts), allowed)
+        popular = {hours: PopularityBaseline.of(counts, hours) for hours in windows}
+        yield from (CountingRecommender(baseline, allowed) for baseline in popular.values())
+        filler = popular[_best_window(run)]
+        yield CountingRecommender(TransitionBaseline.of(followers, filler), allowed)
+
+    seed = run.config.training.seed
+    return [judge(each, users, settings.k, allowed, seed) for each in recommenders()], len(users)
+
+
+def _models(run: Run, challenger: Artifact, model_id: str) -> Iterator[tuple[str, Artifact]]:
+    yield model_id, challenger
+    champion = champion_of(run)
+    if champion is not None and champion.model_id != model_id:
+        rival = get_model(run, champion.model_id)
+        yield rival.model_id, load_artifact(rival.folder, rival.files)
+
+
+def _best_window(run: Run) -> int:
+    """Return the window of popularity with the greatest NDCG on the validation days; without figures the longest."""
+    figures = tonight(run, METRICS).where(
+        (F.col("stage") == "train_model") & (F.col("metric") == "ndcg") & F.col("model_id").startswith("popularity_")
+    )
+    values = {row["model_id"]: row["value"] for row in figures.collect()}
+    windows = sorted(run.config.evaluation.popularity_hours, reverse=True)
+    return max(windows, key=lambda hours: values.get(f"popularity_{hours}h", 0.0))
+
+
+def _decision(run: Run, judgements: list[Judgement], model_id: str) -> Decision:
+    """Compare with the champion, and with the baselines that were tuned on the validation days."""
+    by_name = {each.name: Judged(each.name, each.deciding_U) for each in judgements}
+    champion = champion_of(run)
+    rivals = [f"popularity_{_best_window(run)}h", *(name for name in by_name if name.startswith("transitions_"))]
+    against = by_name.get(champion.model_id) if champion is not None and champion.model_id != model_id else None
+    baselines = [by_name[name] for name in rivals]
+    return decide(by_name[model_id], against, baselines, run.config.evaluation.gate, run.config.training.seed)
+
+
+def _refit(run: Run, night: Night, numbers: Numbers, judged: Model) -> Model:
+    """Train the judged model on through the held-out days, one pass over everything; that model serves."""
+    examples = find_examples(*pinned_examples(run))
+    model_id = model_identity("refit", judged.model_id, REFIT_RATE, __version__)
+    known = find_model(run, model_id)
+    if known is not None:
+        load_artifact(known.folder, known.files)
+        return known
+    settings = training_settings(run.config.training, run.config.model.intent_weight)
+    settings = replace(settings, epochs=1, learning_rate=settings.learning_rate * REFIT_RATE)
+    folder, artifact = model_folder(run, model_id), load_artifact(judged.folder, judged.files)
+    job = training_job((examples.shards, ()), artifact.shape, settings, folder, judged.folder)
+    result = train(run.spark, job, numbers, run.config.training)
+    for line in (*result.notes, *rank_lines(result, sum(shard.rows for shard in job.train))):
+        run.log(line)
+    model = Model(
+        model_id=model_id,
+        run_date=run.run_date,
+        kind="refit",
+        folder=folder,
+        files=save_prior(folder, prior_of(artifact)),
+        trained_until=night.end(),
+        challenger_id=judged.model_id,
+        warm_started_from=judged.model_id,
+    )
+    add_model(run, model)
+    return model
+
+
+def _record(run: Run, decision: Decision, model_id: str, serving: str | None) -> None:
+    """Append the decision, unless the last one of the night says the same."""
+    mine: DataFrame = tonight(run, GATE_DECISIONS)
+    last = mine.orderBy(F.desc("decided_at")).first()
+    same = (model_id, decision.verdict, serving, decision.reason)
+    if last is not None and (last["model_id"], last["verdict"], last["serving_model_id"], last["reason"]) == same:
+        return
+    row = (
+        run.run_date, model_id, decision.verdict, decision.against, serving, list(decision.figures), decision.reason,
+        run.run_id, datetime.now(UTC),
+    )  # fmt: skip
+    run.warehouse.append(GATE_DECISIONS, run.spark.createDataFrame([row], GATE_DECISIONS.schema))
+
+
+STAGE = Stage(
+    name="evaluate_model",
+    body=evaluate_model,
+    reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, SESSIONS),
+    writes=(METRICS, GATE_DECISIONS),
+)
+
+if __name__ == "__main__":
+    sys.exit(run_job(STAGE))

@@ -1,0 +1,253 @@
+"""raw logs -> events, events_quarantine, items, users, ingested_files. Safe to run again: a file is read once."""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from intentrec import events as stage
+from intentrec.config import EventSource, Snapshot
+from intentrec.errors import InputError
+from intentrec.ledger import Run, Stage, run_job
+from intentrec.logs import Asked, LogFile, find_files, read_rows
+from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, USERS
+
+_DATES_PER_WRITE = 8  # beyond that each date is written by one task, or every task would leave a file for each date
+
+Snapshots = dict[str, tuple[Snapshot, DataFrame]]
+
+
+def ingest_events(run: Run) -> dict[str, int]:
+    """Read what is new, check all of it, then write; INGESTED_FILES comes last, so a crash reads the files again."""
+    layout = _checked_layout(run)
+    books = [] if run.rebuild else stage.read_books(run.warehouse.read(INGESTED_FILES))
+    rejected = [] if run.rebuild else stage.read_rejected(run.warehouse.read(EVENTS_QUARANTINE))
+    bounds = stage.bounds_of(
+        run.cutoff, run.run_date, stage.watermark_of(books), run.config.input.late_days, run.config.input.future_days
+    )
+    found = [(source, find_files(run.spark, source, run.run_date)) for source in run.config.input.events]
+    files = {file.path: file for _, listed in found for file in listed}
+    latest_us = stage.micros_of(bounds.latest)
+    plan = stage.plan_reading([*files.values()], books, rejected, latest_us, run.replay_quarantine)
+    if not plan.paths:
+        run.warn(f"no new file among {len(files):,} that match input.events")
+    judged = _judged(run, found, plan, bounds)
+    with _kept(judged), _snapshots(run) as snapshots:
+        read, dates = _opened(judged)
+        known = None if run.rebuild else _met_again(run, dates, bounds)
+        decided = stage.with_verdict(judged.where(F.col("kind") == "row"), known, books)
+        with _kept(decided):
+            counts = stage.count_rows(decided, read)
+            stage.refuse_too_many(counts.values(), run.config.input.max_rejected_share)
+            counters, bad_snapshots = _count_snapshots(run, snapshots)
+            _write_events(run, layout, decided, dates)
+            contents = {sha256 for _, sha256 in read} | bad_snapshots
+            held = not plan.leftover.isdisjoint(contents)
+            if held or bad_snapshots or any(count.quarantined for count in counts.values()):
+                _write_quarantine(run, decided, snapshots, sorted(contents), held)
+        _write_items(run, snapshots)
+        _write_users(run, snapshots)
+    _write_books(run, counts, files, plan)
+    return _counters(counts) | counters
+
+
+def _checked_layout(run: Run) -> str:
+    remembered = run.warehouse.layout(EVENTS)
+    generation = run.warehouse.version(EVENTS) if run.rebuild else stage.generation_of(remembered)
+    layout = stage.layout_of(run.config.input.events, generation)
+    if remembered is not None and not run.rebuild:
+        stage.compare_layout(remembered, layout)
+    return layout
+
+
+def _judged(
+    run: Run, found: Sequence[tuple[EventSource, tuple[LogFile, ...]]], plan: stage.Plan, bounds: stage.Bounds
+) -> DataFrame:
+    parts = []
+    for source, listed in found:
+        columns = stage.columns_of(source)
+        nested = [name for name in columns if name.startswith("context_")]
+        wanted = [file for file in listed if file.path in set(plan.paths)]
+        rows = read_rows(run.spark, wanted, Asked.of(source.format, columns, nested, source.options), plan.known)
+        parts.append(stage.judge(rows, source, run.config.input.actions, bounds))
+    return reduce(DataFrame.unionByName, parts)
+
+
+@contextmanager
+def _kept(rows: DataFrame) -> Iterator[None]:
+    rows.persist()
+    try:
+        yield
+    finally:
+        rows.unpersist()
+
+
+@contextmanager
+def _snapshots(run: Run) -> Iterator[Snapshots]:
+    kept: Snapshots = {}
+    try:
+        for kind in ("items", "users"):
+            snapshot: Snapshot | None = getattr(run.config.input, kind)
+            if snapshot is not None:
+                columns = stage.columns_of_snapshot(snapshot, kind)
+                nested = [name for name in columns if name == "categories" or name.startswith("attribute_")]
+                files = find_files(run.spark, snapshot, run.run_date)
+                rows = read_rows(run.spark, files, Asked.of(snapshot.format, columns, nested, snapshot.options), {})
+                judged = (
+                    stage.judge_items(rows, snapshot, run.config.timezone)
+                    if kind == "items"
+                    else stage.judge_users(rows, snapshot)
+                )
+                kept[kind] = (snapshot, judged.persist())
+        yield kept
+    finally:
+        for _, rows in kept.values():
+            rows.unpersist()
+
+
+def _opened(judged: DataFrame) -> tuple[list[tuple[str, str]], list[date]]:
+    """Read everything once: which files were read, and which dates their events have."""
+    notice = F.when(F.col("kind") != "row", F.struct("kind", "source_file", "content_sha256", "detail"))
+    told = judged.agg(F.collect_list(notice).alias("notices"), F.collect_set("event_date").alias("dates")).collect()[0]
+    for row in told.notices:
+        if row.kind == "foreign":
+            raise InputError(f"{row.source_file}: {row.detail}; correct the file or input.events, no table was changed")
+    return [(row.source_file, row.content_sha256) for row in told.notices if row.kind == "file"], sorted(told.dates)
+
+
+def _met_again(run: Run, dates: list[date], bounds: stage.Bounds) -> DataFrame | None:
+    """Return the EVENTS rows that tonight's rows may repeat.
+
+    A hashed id holds the time, so a repeat has the same date. An id of the log may come back with another time: it
+    is looked for in the whole horizon of lateness as well, and not beyond it.
+    """
+    same_date = F.col("event_date").isin(dates)
+    if bounds.earliest is not None and any("event_id" in source.columns for source in run.config.input.events):
+        first, last = bounds.earliest.date(), bounds.latest.date()
+        same_date = same_date | F.col("event_date").between(F.lit(first), F.lit(last))
+    known = run.warehouse.read(EVENTS).where(same_date)
+    return known if dates and known.inputFiles() else None
+
+
+def _count_snapshots(run: Run, snapshots: Snapshots) -> tuple[dict[str, int], set[str]]:
+    """Check the snapshots; return what was counted, and the contents that hold refused rows."""
+    most = run.config.input.max_rejected_share
+    counters: dict[str, int] = {}
+    bad: set[str] = set()
+    for kind, (snapshot, judged) in snapshots.items():
+        counted, contents = stage.refuse_bad_snapshot(judged, kind, snapshot.path, most)
+        counters |= {f"{kind}_{name}": rows for name, rows in counted.items()}
+        bad |= contents
+    return counters, bad
+
+
+def _write_events(run: Run, layout: str, decided: DataFrame, dates: list[date]) -> None:
+    new = stage.events_of(decided, run.run_id, run.started_at)
+    if len(dates) > _DATES_PER_WRITE:
+        new = new.repartition("event_date")
+    if run.rebuild:
+        run.warehouse.set_layout(EVENTS, stage.REBUILDING)
+        run.warehouse.empty(INGESTED_FILES)
+        old = [row.event_date for row in run.warehouse.read(EVENTS).select("event_date").distinct().collect()]
+        run.warehouse.replace(EVENTS, new, event_date=sorted({*dates, *old}))
+        run.warehouse.empty(EVENTS_QUARANTINE)
+        run.warehouse.set_layout(EVENTS, layout)
+        return
+    if run.warehouse.layout(EVENTS) != layout:
+        run.warehouse.set_layout(EVENTS, layout)  # before the first row, so that no row stands there without it
+    if dates:
+        run.warehouse.append(EVENTS, new)
+
+
+def _write_quarantine(run: Run, decided: DataFrame, snapshots: Snapshots, contents: Sequence[str], held: bool) -> None:
+    """Write the refused rows; what an earlier reading of the same contents left there is replaced."""
+    refused = stage.quarantine_of(decided, run.run_date, run.run_id)
+    for _, judged in snapshots.values():
+        bad = judged.where((F.col("kind") == "row") & F.col("reason").isNotNull())
+        bad = bad.withColumn("verdict", F.lit("quarantined"))
+        refused = refused.unionByName(stage.quarantine_of(bad, run.run_date, run.run_id))
+    if held and not run.rebuild:
+        run.warehouse.replace(EVENTS_QUARANTINE, refused, content_sha256=sorted(contents))
+    else:
+        run.warehouse.append(EVENTS_QUARANTINE, refused)
+
+
+def _write_items(run: Run, snapshots: Snapshots) -> None:
+    end = run.cutoff.end_of(run.run_date)
+    visible = F.unix_micros("occurred_at") < stage.micros_of(end)
+    events = run.warehouse.read(EVENTS).where((F.col("event_date") <= F.lit(end.date())) & visible)
+    if "items" in snapshots:
+        items = stage.items_from_catalogue(snapshots["items"][1], events, run.run_date, run.run_id)
+    else:
+        items = stage.items_from_events(events, run.run_date, run.run_id)
+    run.warehouse.replace(ITEMS, items, run_date=run.run_date)
+
+
+def _write_users(run: Run, snapshots: Snapshots) -> None:
+    if "users" in snapshots:
+        users = stage.users_from_snapshot(snapshots["users"][1], run.run_date, run.run_id)
+        run.warehouse.replace(USERS, users, run_date=run.run_date)
+    elif run.warehouse.read(USERS).where(F.col("run_date") == F.lit(run.run_date)).inputFiles():
+        run.warehouse.delete(USERS, run_date=run.run_date)
+
+
+def _write_books(
+    run: Run, counts: dict[tuple[str, str], stage.Count], files: dict[str, LogFile], plan: stage.Plan
+) -> None:
+    """Book the files that were read; the books of replayed contents are replaced, others of equal content kept."""
+    if not counts:
+        return
+    sizes = {path: (file.size, file.modified_at) for path, file in files.items()}
+    rows = stage.balance(counts, sizes, run.run_date, run.run_id, run.started_at)
+    new = run.spark.createDataFrame(rows, INGESTED_FILES.schema)
+    contents = sorted({sha256 for _, sha256 in counts})
+    same = run.warehouse.read(INGESTED_FILES).where(F.col("content_sha256").isin(contents))
+    if run.rebuild or plan.replayed.isdisjoint(counts):
+        run.warehouse.append(INGESTED_FILES, new)
+        return
+    others = [row for row in same.collect() if (row.path, row.content_sha256) not in counts]
+    kept = run.spark.createDataFrame(others, INGESTED_FILES.schema)
+    run.warehouse.replace(INGESTED_FILES, new.unionByName(kept), content_sha256=contents)
+
+
+def _counters(counts: dict[tuple[str, str], stage.Count]) -> dict[str, int]:
+    several = counts.values()
+    counters = {
+        "files_read": len(counts),
+        "rows_read": sum(count.num_read for count in several),
+        "rows_accepted": sum(count.accepted for count in several),
+        "rows_duplicate": sum(count.duplicate for count in several),
+        "rows_quarantined": sum(count.num_quarantined for count in several),
+    }
+    for count in several:
+        for reason, rows in count.quarantined.items():
+            counters[f"quarantined_{reason}"] = counters.get(f"quarantined_{reason}", 0) + rows
+    return counters
+
+
+def _fingerprint(run: Run) -> str:
+    """Hash path, size and time of change of every file that matches, but those that a later run date has read."""
+    books = stage.read_books(run.warehouse.read(INGESTED_FILES))
+    later = {(book.path, book.size, book.modified_us) for book in books if book.run_date > run.run_date}
+    sources: list[EventSource | Snapshot] = [*run.config.input.events]
+    sources += [snapshot for snapshot in (run.config.input.items, run.config.input.users) if snapshot]
+    listed = (file for source in sources for file in find_files(run.spark, source, run.run_date))
+    seen = ((file.path, file.size, stage.micros_of(file.modified_at)) for file in listed)
+    return hashlib.sha256(repr(sorted({*seen} - later)).encode()).hexdigest()
+
+
+STAGE = Stage(
+    name="ingest_events",
+    body=ingest_events,
+    reads=(),
+    writes=(EVENTS, EVENTS_QUARANTINE, ITEMS, USERS, INGESTED_FILES),
+    fingerprint=_fingerprint,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_job(STAGE))

@@ -1,0 +1,88 @@
+"""vocabulary, feature_vocabulary, items -> what the network reads of every item, as arrays.
+
+V items + 1 (0 is padding and unknown)   C categories kept per item
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from intentrec.examples import Night
+from intentrec.model.checkpoint import Vocabulary
+from intentrec.model.shape import Catalogue, Field
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the numbers of one night stand for.
+
+    Attributes:
+        vocabulary: names of items and of feature values.
+        fields: the event features as the network sees them.
+        catalogue: what is known of every item index.
+        eligible: bool [V], whether the item may be recommended tonight; never row 0.
+    """
+
+    vocabulary: Vocabulary
+    fields: tuple[Field, ...]
+    catalogue: Catalogue
+    eligible: NDArray[np.bool_]
+
+    def allowed_before(self, until: datetime) -> NDArray[np.bool_]:
+        """Return bool [V]: items that may be recommended and had an event before ``until``, aware."""
+        return self.eligible & (self.catalogue.first_seen_V.numpy() < until.timestamp())
+
+    @property
+    def content(self) -> str:
+        """Return a SHA-256 of the catalogue and the names."""
+        digest = hashlib.sha256(repr(self.vocabulary).encode())
+        for array in (self.catalogue.categories_VC, self.catalogue.first_seen_V):
+            digest.update(array.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def collect_numbers(night: Night, eligible: DataFrame) -> Numbers:
+    """Collect one night's numbers; the item table is the only thing of this size that the driver holds.
+
+    Args:
+        night: its vocabularies and items.
+        eligible: rows of ``rules.eligible_items``.
+    """
+    encoding = night.encoding
+    marked = eligible.withColumn("eligible", F.lit(True))
+    rows = (
+        night.vocabulary.join(night.categories(), "item_id", "left")
+        .join(marked, "item_id", "left")
+        .select(
+            "item_id", "item_index", F.unix_seconds("first_seen_at").alias("first_seen_s"), "categories", "eligible"
+        )
+        .orderBy("item_index")
+        .toArrow()
+    )
+    num_items = rows.num_rows
+    assert (rows["item_index"].to_numpy() == np.arange(1, num_items + 1)).all(), "vocabulary has holes"
+    categories_VC = np.zeros((num_items + 1, encoding.max_categories), dtype=np.int64)
+    for index, found in enumerate(rows["categories"].to_pylist(), 1):
+        if found is not None:
+            categories_VC[index] = found
+    first_seen_V = np.concatenate([[0], rows["first_seen_s"].to_numpy()])
+    named = {field: tuple[str, ...]() for field in encoding.fields}
+    for row in night.features.orderBy("field", "value_index").collect():
+        if row["field"] in named:
+            named[row["field"]] += (row["value"],)
+    fields = tuple(
+        Field(name, len(named[name]), encoding.max_categories if name == "categories" else 1)
+        for name in encoding.fields
+    )
+    return Numbers(
+        vocabulary=Vocabulary(tuple(rows["item_id"].to_pylist()), named),
+        fields=fields,
+        catalogue=Catalogue(torch.from_numpy(categories_VC), torch.from_numpy(first_seen_V)),
+        eligible=np.concatenate([[False], np.array(rows["eligible"].fill_null(False).to_pylist(), dtype=bool)]),
+    )

@@ -1,0 +1,207 @@
+"""Judged users, and recommenders that answer for all of them through the one exact top-K engine.
+
+U users   B users of a chunk   K places   V items + 1 (0 is padding)   D width   L events   P pairs of items
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from torch import Tensor
+
+from intentrec.baselines import PopularityBaseline, TransitionBaseline, TransitionTable, popularity_counts
+from intentrec.metrics import Relevant
+from intentrec.model.inference import Histories, Scorer
+from intentrec.model.topk import Ragged, top_k
+
+_CHUNK = 2048  # users scored at once: what is made for them stays below 64 MB
+Indices = NDArray[np.int64]
+Counts = Mapping[int, Indices]  # window in hours -> events of every item [V]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedUsers:
+    """What the judged users did before a day, and in it.
+
+    Attributes:
+        histories: their latest events.
+        seen: of every user the item indices that the list may not hold.
+        relevant: of every user the items of their own choice.
+    """
+
+    histories: Histories
+    seen: list[Indices]
+    relevant: Relevant
+
+    def __len__(self) -> int:
+        """Return the number of users."""
+        return len(self.seen)
+
+    def first(self, num_users: int) -> "JudgedUsers":
+        """Return some of the users: they come in user_id order, which no model knows."""
+        cut = slice(0, num_users)
+        past = self.histories
+        end = int(self.relevant.offsets[: num_users + 1][-1])
+        return JudgedUsers(
+            Histories(past.items[cut], past.times[cut], past.features[cut]),
+            self.seen[cut],
+            Relevant(self.relevant.offsets[: num_users + 1], self.relevant.items[:end]),
+        )
+
+
+def collect_judged(judged: DataFrame) -> JudgedUsers:
+    """Collect rows of ``Night.judged``: at most evaluation.max_users of them."""
+    rows = judged.toArrow()
+
+    def arrays(column: str) -> list[Indices]:
+        return [np.asarray(values, dtype=np.int64) for values in rows[column].to_pylist()]
+
+    histories = Histories(arrays("items"), arrays("times"), arrays("features"))
+    return JudgedUsers(histories, arrays("seen"), Relevant.of([each.tolist() for each in arrays("relevant")]))
+
+
+def collect_counts(counted: DataFrame, hours: tuple[int, ...], num_items: int) -> dict[int, Indices]:
+    """Collect rows of ``baselines.popularity``; a window without an event has zeros."""
+    rows = counted.toArrow()
+    window, item, events = (rows[name].to_numpy() for name in ("hours", "item_index", "num_events"))
+    return {length: popularity_counts(item[window == length], events[window == length], num_items) for length in hours}
+
+
+def collect_transitions(counted: DataFrame, num_items: int) -> TransitionTable:
+    """Collect rows of ``baselines.transitions``."""
+    rows = counted.toArrow()
+    item_P, successor_P, weight_P, total_P = (
+        rows[name].to_numpy() for name in ("item_index", "successor_index", "weight", "total")
+    )
+    return TransitionTable.of(item_P, successor_P, weight_P, total_P, num_items)
+
+
+class Recommender(Protocol):
+    """Anything that can name K items for every judged user."""
+
+    @property
+    def name(self) -> str:
+        """Return its name in METRICS: a model's id, or that of the baseline."""
+
+    def recommend(self, users: JudgedUsers, k: int) -> Indices:
+        """Return items_UK, best first, 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountingRecommender:
+    """A baseline: a bias for all, and for transitions what followed the user's last items.
+
+    Attributes:
+        baseline: the counts.
+        allowed: bool [V], whether an item may be recommended.
+    """
+
+    baseline: PopularityBaseline | TransitionBaseline
+    allowed: NDArray[np.bool_]
+
+    @property
+    def name(self) -> str:
+        """Return the baseline's name in METRICS."""
+        return self.baseline.name
+
+    def recommend(self, users: JudgedUsers, k: int) -> Indices:
+        """Return items_UK, best first, 0 where there is none."""
+        bias_V = masked(self.baseline.bias_V, self.allowed)
+        no_vectors_V1 = torch.zeros(len(bias_V), 1)
+        lists = []
+        for chunk in _chunks(len(users)):
+            seen = Ragged.of(users.seen[chunk])
+            additive = None
+            if isinstance(self.baseline, TransitionBaseline):
+                additive = _evidence(self.baseline, users.histories.items[chunk])
+            queries_B1 = torch.zeros(len(users.seen[chunk]), 1)
+            lists.append(top_k(queries_B1, no_vectors_V1, k, bias_V=bias_V, excluded=seen, additive=additive).items_BK)
+        return _joined(lists, k)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecommender:
+    """A model and its prior, as they score at night.
+
+    Attributes:
+        name: the model's id.
+        scorer: the model; items that came after its vocabulary are unknown to it and not recommended.
+        bias_V: float32 of the prior, of all items of tonight.
+        allowed: bool [V], whether an item may be recommended.
+    """
+
+    name: str
+    scorer: Scorer
+    bias_V: NDArray[np.float32]
+    allowed: NDArray[np.bool_]
+
+    def recommend(self, users: JudgedUsers, k: int) -> Indices:
+        """Return items_UK, best first, 0 where there is none."""
+        lists = [self.best(queries_BD, users.seen[chunk], k) for chunk, queries_BD in self.encoded(users)]
+        return _joined(lists, k)
+
+    def encoded(self, users: JudgedUsers) -> Iterator[tuple[slice, Tensor]]:
+        """Yield users and their queries_BD; the same queries serve many priors."""
+        past, size = users.histories, self.scorer.shape
+        for chunk in _chunks(len(users)):
+            known = known_to(size.num_items, size.fields, past.items[chunk], past.features[chunk])
+            histories = Histories(known[0], past.times[chunk], known[1])
+            yield chunk, self.scorer.encode(histories).queries_BD
+
+    def best(self, queries_BD: Tensor, seen: list[Indices], k: int) -> Tensor:
+        """Return the items_BK of some users."""
+        num_known = self.scorer.shape.num_items + 1
+        bias_V = masked(self.bias_V[:num_known], self.allowed[:num_known])
+        if self.scorer.bias_V is not None:
+            bias_V = bias_V + self.scorer.bias_V
+        excluded = Ragged.of([items[items < num_known] for items in seen])
+        return top_k(queries_BD, self.scorer.items_VD, k, bias_V=bias_V, excluded=excluded).items_BK
+
+
+def known_to(
+    num_items: int, fields: tuple[object, ...], items: Sequence[Indices], features: Sequence[Indices]
+) -> tuple[list[Indices], list[Indices]]:
+    """Read as unknown (0) what came after a model's vocabularies, which only ever grow at the end.
+
+    Args:
+        num_items: greatest item index of the model.
+        fields: its event features, with num_values and columns.
+        items: of each user.
+        features: of each user, one column after the other.
+    """
+    limits_C = np.concatenate([[field.num_values] * field.columns for field in fields] or [[]])  # type: ignore[attr-defined]
+
+    def within(values: Indices, length: int) -> Indices:
+        limits_N = np.repeat(limits_C, length)
+        return np.where(values > limits_N, 0, values)
+
+    known = [np.where(own > num_items, 0, own) for own in items]
+    return known, [within(values, len(own)) for values, own in zip(features, items, strict=True)]
+
+
+def masked(bias_V: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Tensor:
+    """Return the bias with -inf where an item may not be recommended."""
+    return torch.from_numpy(np.where(allowed, bias_V, np.float32("-inf")).astype(np.float32))
+
+
+def _evidence(baseline: TransitionBaseline, items: Sequence[Indices]) -> Ragged:
+    last_BL = np.zeros((len(items), baseline.num_last), dtype=np.int64)
+    for row, own in enumerate(items):
+        known = own[own > 0][-baseline.num_last :]
+        last_BL[row, baseline.num_last - len(known) :] = known
+    found = baseline.additive(last_BL)
+    starts_B = np.searchsorted(found.rows, np.arange(len(items) + 1))
+    return Ragged(torch.from_numpy(starts_B), torch.from_numpy(found.columns), torch.from_numpy(found.values))
+
+
+def _chunks(num_users: int) -> Iterator[slice]:
+    for start in range(0, num_users, _CHUNK):
+        yield slice(start, min(start + _CHUNK, num_users))
+
+
+def _joined(lists: list[Tensor], k: int) -> Indices:
+    return torch.cat(lists).numpy() if lists else np.zeros((0, k), dtype=np.int64)

@@ -1,0 +1,174 @@
+"""examples -> a trained model: the ranks are started on Spark, on this machine, or in this process."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from intentrec.cluster.catalogue import Numbers
+from intentrec.config import ModelConfig, TrainingConfig
+from intentrec.errors import InputError, SetupError
+from intentrec.model.batches import Shard
+from intentrec.model.checkpoint import save_catalogue, save_vocabulary
+from intentrec.model.distributed import Launch, launch
+from intentrec.model.job import Settings, TrainingJob, TrainingResult
+from intentrec.model.shape import NetworkShape, preset_shape
+from intentrec.model.training import run_rank
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """One night's rows of one version of the table.
+
+    Attributes:
+        shards: one per split and length bucket, sorted.
+        content: of all rows, whatever files they lie in and in whatever order.
+    """
+
+    shards: tuple[Shard, ...]
+    content: str
+
+    def of(self, *splits: str) -> tuple[Shard, ...]:
+        """Return the shards of some splits."""
+        return tuple(shard for shard in self.shards if shard.split in splits)
+
+
+def find_examples(rows: DataFrame, files: Sequence[str]) -> Examples:
+    """Count the rows of one night, and lay their files to their split and bucket.
+
+    Args:
+        rows: EXAMPLES rows of one run date and version.
+        files: the files of exactly these rows.
+
+    Raises:
+        InputError: there is nothing to train on.
+    """
+    hashed = F.sum(F.xxhash64(*rows.columns).cast("decimal(38,0)")).cast("string").alias("content")
+    numbers = F.sum(F.col("row_id").cast("decimal(38,0)")).cast("string").alias("row_ids")
+    counts = rows.groupBy("split", "length_bucket").agg(F.count(F.lit(1)).alias("rows"), numbers, hashed).collect()
+    found = sorted(tuple(row) for row in counts)
+    if not any(split == "train" for split, *_ in found):
+        raise InputError(
+            "table examples: no training row, wanted users with two events before the validation days. "
+            "Deliver more history, or lower evaluation.holdout_days and evaluation.validation_days"
+        )
+    shards = []
+    for split, bucket, num_rows, row_ids, _ in found:
+        folder = f"/split={split}/length_bucket={bucket}/"
+        own = tuple(file for file in files if folder in unquote(file))
+        shards.append(Shard(split, bucket, own, num_rows, int(row_ids) % 2**64))
+    return Examples(tuple(shards), hashlib.sha256(repr(found).encode()).hexdigest())
+
+
+def network_shape(numbers: Numbers, model: ModelConfig) -> NetworkShape:
+    """Return the preset's shape on this night's items and features."""
+    return preset_shape(
+        model.preset,
+        len(numbers.vocabulary.items),
+        numbers.fields,
+        width=model.width,
+        layers=model.layers,
+        intent_layers=model.intent_layers,
+        attention_heads=model.attention_heads,
+        dropout=model.dropout,
+    )
+
+
+def training_settings(training: TrainingConfig, intent_weight: float) -> Settings:
+    """Return how the ranks train."""
+    return Settings(
+        epochs=training.epochs,
+        patience=training.patience,
+        learning_rate=training.learning_rate,
+        events_per_batch=training.events_per_batch,
+        intent_weight=intent_weight,
+        max_skipped_steps=training.max_skipped_steps,
+        seed=training.seed,
+        read_timeout_s=training.stall_timeout_s,
+    )
+
+
+def model_identity(*parts: object) -> str:
+    """Return the id of a model: a hash of all that decides it."""
+    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def training_job(
+    shards: tuple[tuple[Shard, ...], tuple[Shard, ...]],
+    shape: NetworkShape,
+    settings: Settings,
+    folder: Path,
+    warm_start: Path | None,
+) -> TrainingJob:
+    """Say what is trained.
+
+    Args:
+        shards: to learn from, and to choose the epoch by.
+        shape: of the network.
+        settings: how to train.
+        folder: of the finished model; checkpoints and what the ranks read lie beside it until then.
+        warm_start: folder of the model whose weights are trained on.
+    """
+    work = folder.parent.parent / "training" / folder.name
+    return TrainingJob(
+        train=shards[0],
+        validation=shards[1],
+        shape=shape,
+        settings=settings,
+        catalogue=str(work / "catalogue.safetensors"),
+        vocabulary=str(work / "vocabulary.json"),
+        output=str(folder),
+        checkpoints=str(work / "checkpoints"),
+        warm_start=None if warm_start is None else str(warm_start),
+    )
+
+
+def train(spark: SparkSession, job: TrainingJob, numbers: Numbers, training: TrainingConfig) -> TrainingResult:
+    """Write what the ranks read, start them, and return what they say.
+
+    Raises:
+        SetupError: there are fewer task slots than ranks, or Horovod is missing.
+        TrainingError: a rank failed; all have ended.
+    """
+    if training.workers > 1 and training.launcher == "spark":
+        slots = spark.sparkContext.defaultParallelism
+        if slots < training.workers:
+            raise SetupError(
+                f"training.workers: {training.workers} ranks need as many task slots, Spark has {slots}. "
+                "Lower training.workers, give spark.master more cores, or set training.launcher to local"
+            )
+    folder = Path(job.catalogue).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    save_catalogue(Path(job.catalogue), numbers.catalogue)
+    save_vocabulary(Path(job.vocabulary), numbers.vocabulary)
+    how = Launch(training.workers, training.launcher, training.start_timeout_s, training.stall_timeout_s)
+    result = launch(run_rank, job, how)[0]
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def curve(result: TrainingResult) -> list[tuple[str, str, int, float]]:
+    """List a training's figures: (segment, metric, step, value); the segment is ``all`` or an intent head."""
+    rows: list[tuple[str, str, int, float]] = []
+    for epoch in result.epochs:
+        for term, value in epoch.train_loss.items():
+            rows.append(("all" if term == "item" else term, "train_loss", epoch.epoch, value))
+        if epoch.validation_loss is not None:
+            rows.append(("all", "validation_loss", epoch.epoch, epoch.validation_loss))
+        for head, figures in epoch.heads.items():
+            rows.append((head, "validation_accuracy", epoch.epoch, figures.accuracy))
+            rows.append((head, "validation_majority_share", epoch.epoch, figures.majority_share))
+    return rows
+
+
+def rank_lines(result: TrainingResult, expected: int) -> Iterable[str]:
+    """Say what each rank did, and compare the sum with the table."""
+    for rank in result.ranks:
+        yield f"rank {rank.rank} pid {rank.pid} on {rank.device}: {rank.files} files, {rank.rows} rows an epoch"
+    read = sum(rank.rows for rank in result.ranks)
+    yield f"all ranks: {read} rows an epoch, table examples: {expected}"

@@ -1,0 +1,293 @@
+"""The tables of one folder or schema, in Delta."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import reduce
+from operator import and_
+from pathlib import Path
+from typing import Any
+
+from delta import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
+
+from intentrec import tables
+from intentrec.errors import ConfigError, InputError, SchemaError
+from intentrec.io.conditions import Values, condition
+from intentrec.io.crashes import crash_point
+from intentrec.tables import Table
+
+_LAYOUT = "intentrec.layout"
+_SIGNATURE = "spark.databricks.delta.commitInfo.userMetadata"
+_BROKEN_LOG = ("DELTA_TRUNCATED_TRANSACTION_LOG", "MALFORMED_RECORD_IN_PARSING")
+
+
+class Warehouse:
+    """The tables of one folder, or of one catalog.schema.
+
+    Attributes:
+        spark: the session that reads and writes.
+        location: folder or catalog.schema, as in the config.
+        run_id: stands in the user metadata of every commit.
+    """
+
+    def __init__(self, spark: SparkSession, location: str, *, in_catalog: bool, run_id: str = "none") -> None:
+        """Name the place; nothing is read or made yet.
+
+        Raises:
+            ConfigError: the catalog is unknown to Spark.
+        """
+        self.spark = spark
+        self.location = location
+        self.run_id = run_id
+        self._in_catalog = in_catalog
+        self._catalog, self._schema = location.split(".") if in_catalog else ("spark_catalog", "")
+        if in_catalog:
+            self._use_catalog()
+
+    def _use_catalog(self) -> None:
+        """Make the catalog the current one: Delta's own interface knows names of two parts only."""
+        try:
+            self.spark.catalog.setCurrentCatalog(self._catalog)
+        except (AnalysisException, Py4JJavaError) as error:
+            raise ConfigError(
+                f"warehouse: {self.location} names a catalog that Spark cannot load: {_line(error)}. Wanted "
+                "spark_catalog or one set in spark.conf; a folder that looks like this is written with a slash"
+            ) from error
+
+    def create(self, wanted: Iterable[Table] = tables.ALL) -> None:
+        """Make what is missing, with comments, constraints and properties; check what exists.
+
+        Raises:
+            SchemaError: a table of that name exists and is not ours, or something else stands in its place.
+        """
+        if self._in_catalog:
+            self.spark.sql("CREATE SCHEMA IF NOT EXISTS IDENTIFIER(:name)", args={"name": self.location})
+        for table in wanted:
+            try:
+                if self.exists(table):
+                    self._delta(table)
+                    self.read(table)
+                else:
+                    self._create(table)
+            except AnalysisException as error:
+                raise self._not_ours(table, error) from error
+
+    def _create(self, table: Table) -> None:
+        builder = DeltaTable.createIfNotExists(self.spark).comment(f"One row per {table.row}.")
+        if self._in_catalog:
+            builder = builder.tableName(self._name(table))
+        else:
+            builder = builder.location(self._path(table))
+        builder = builder.addColumns(table.schema)
+        if table.partition:
+            builder = builder.partitionedBy(*table.partition)
+        checks = {f"delta.constraints.{name}": check for name, check in table.checks.items()}
+        for key, value in {**table.properties, **checks}.items():
+            builder = builder.property(key, value)
+        with self._signed():
+            builder.execute()
+
+    def exists(self, table: Table) -> bool:
+        """Return whether there is a Delta table of this name."""
+        if self._in_catalog:
+            return bool(self.spark.catalog.tableExists(self._name(table)))
+        if "://" not in self.location:
+            return Path(self._path(table), "_delta_log").is_dir()
+        return DeltaTable.isDeltaTable(self.spark, self._path(table))
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """Read a table, checked against its declaration, at ``version`` or as it is now.
+
+        Raises:
+            InputError: there is no such table.
+            SchemaError: it is not ours.
+        """
+        if not self.exists(table):
+            raise InputError(
+                f"table {table.name}: not found in {self.location}, wanted the one that {table.writer} writes"
+            )
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        try:
+            rows = reader.table(self._name(table)) if self._in_catalog else reader.load(self._path(table))
+        except (AnalysisException, Py4JJavaError) as error:
+            if isinstance(error, Py4JJavaError) and not any(word in str(error) for word in _BROKEN_LOG):
+                raise
+            raise self._not_ours(table, error) from error
+        return table.conform(rows)
+
+    def _not_ours(self, table: Table, error: Exception) -> SchemaError:
+        return SchemaError(
+            f"table {table.name}: {self.location} holds no readable Delta table of this name: {_line(error)}. "
+            "Point `warehouse` at a place where intentrec may make this table, or restore it"
+        )
+
+    def inserted_since(self, table: Table, version: int) -> DataFrame:
+        """Read the rows that commits after ``version`` added; the table must have a change-data feed.
+
+        Rows that a commit wrote once more (``replace``) count as added.
+        """
+        if version >= self.version(table):
+            return self.read(table).limit(0)  # Delta refuses to start after the newest commit
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", version + 1)
+        rows = reader.table(self._name(table)) if self._in_catalog else reader.load(self._path(table))
+        return table.conform(rows.where(F.col("_change_type") == "insert"))
+
+    def version(self, table: Table) -> int:
+        """Return the number of the newest commit."""
+        newest = self._delta(table).history(1).select("version").first()
+        assert newest is not None
+        return int(newest["version"])
+
+    def files(self, table: Table, version: int | None = None, **partition: Values) -> list[str]:
+        """List the Parquet files of whole partitions as URLs, for a reader that does not know Delta.
+
+        They are sorted by folder, then by the task that wrote them and its count of files: the rest of a name is
+        random, so that a table written again would be read in another order.
+        Deletion vectors must be off on the table: such rows are deleted beside the file, not in it.
+        """
+        assert partition.keys() <= set(table.partition), "whole partitions only: other rows are in the files as well"
+        rows = self.read(table, version)
+        return sorted((rows.where(condition(partition)) if partition else rows).inputFiles(), key=_writing_order)
+
+    def append(self, table: Table, rows: DataFrame) -> None:
+        """Add rows in one commit."""
+        self._write(table, table.conform(rows).write.mode("append"))
+
+    def replace(self, table: Table, rows: DataFrame, *, rows_per_file: int | None = None, **partition: Values) -> None:
+        """Replace the rows with these values in one commit; other rows stay, a second call changes nothing.
+
+        Args:
+            table: what to write.
+            rows: all the rows with these values afterwards; another row is refused by Delta.
+            rows_per_file: most rows of a file; None: as they come.
+            partition: column = value, or one of several values; other columns than those of the partitions are
+                allowed and cost that the files concerned are written again.
+
+        Raises:
+            ValueError: there is a row although a list of values is empty.
+        """
+        if _is_empty(partition):
+            if not rows.isEmpty():  # Delta takes FALSE for no condition and would append them
+                raise ValueError(f"table {table.name}: rows were given for no value of {', '.join(partition)}")
+            return
+        writer = table.conform(rows).write.mode("overwrite").option("replaceWhere", condition(partition))
+        if rows_per_file is not None:
+            writer = writer.option("maxRecordsPerFile", rows_per_file)
+        self._write(table, writer)
+
+    def claim(self, table: Table, rows: DataFrame, free: Column) -> None:
+        """Write rows under their keys in one commit: where there is none yet, or the present one (`held`) is free.
+
+        Delta refuses the later of two such commits made at the same moment.
+
+        Args:
+            table: what to write.
+            rows: at most one row per key, called `claimed` in ``free``.
+            free: whether the row `held` may be replaced.
+        """
+        same = [F.col(f"held.{column}") == F.col(f"claimed.{column}") for column in table.key]
+        merge = self._delta(table).alias("held").merge(table.conform(rows).alias("claimed"), reduce(and_, same))
+        with self._signed():
+            merge.whenMatchedUpdateAll(free).whenNotMatchedInsertAll().execute()
+
+    def delete(self, table: Table, **values: Values) -> None:
+        """Delete the rows whose columns have one of the values, in one commit."""
+        if _is_empty(values):
+            return
+        where = condition(values)
+        with self._commit_to(table):
+            self._delta(table).delete(where)
+
+    def empty(self, table: Table) -> None:
+        """Delete every row, in one commit."""
+        with self._commit_to(table):
+            self._delta(table).delete()
+
+    def layout(self, table: Table) -> str | None:
+        """Return the text that ``set_layout`` remembered, or nothing."""
+        found = self._delta(table).detail().select("properties").first()
+        assert found is not None
+        text: str | None = found["properties"].get(_LAYOUT)
+        return text
+
+    def set_layout(self, table: Table, text: str) -> None:
+        """Remember with the table what its rows were made with: a property, so it is one commit."""
+        self._alter(table, _LAYOUT, text)
+
+    def _alter(self, table: Table, key: str, value: str) -> None:
+        """Set a property through the catalog's own interface: SQL has no parameters for properties."""
+        java = self.spark.sparkContext._jvm
+        assert java is not None
+        connector = java.org.apache.spark.sql.connector.catalog
+        namespace, name = (self._schema, table.name) if self._in_catalog else ("delta", self._path(table))
+        identifier = connector.Identifier.of(self._java_array(java.java.lang.String, namespace), name)
+        change = self._java_array(connector.TableChange, connector.TableChange.setProperty(key, value))
+        state = self.spark._jsparkSession.sessionState()
+        with self._signed():
+            state.catalogManager().catalog(self._catalog).alterTable(identifier, change)
+
+    def _java_array(self, kind: Any, element: Any) -> Any:
+        gateway = self.spark.sparkContext._gateway
+        assert gateway is not None
+        array = gateway.new_array(kind, 1)
+        array[0] = element
+        return array
+
+    def _write(self, table: Table, writer: DataFrameWriter) -> None:
+        with self._commit_to(table):
+            if self._in_catalog:
+                writer.format("delta").saveAsTable(self._name(table))
+            else:
+                writer.format("delta").save(self._path(table))
+
+    @contextmanager
+    def _commit_to(self, table: Table) -> Iterator[None]:
+        """Stand around the one commit of rows made inside: the fault checks can end the process on either side."""
+        crash_point(f"{table.name}:before_commit")
+        with self._signed():
+            yield
+        crash_point(f"{table.name}:after_commit")
+
+    @contextmanager
+    def _signed(self) -> Iterator[None]:
+        """Sign the commit made inside with the run id, as its user metadata."""
+        self.spark.conf.set(_SIGNATURE, f"run {self.run_id}")
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(_SIGNATURE)
+
+    def _delta(self, table: Table) -> DeltaTable:
+        if self._in_catalog:
+            return DeltaTable.forName(self.spark, self._name(table))
+        return DeltaTable.forPath(self.spark, self._path(table))
+
+    def _name(self, table: Table) -> str:
+        return f"`{self._schema}`.`{table.name}`"
+
+    def _path(self, table: Table) -> str:
+        return f"{self.location}/{table.name}"
+
+
+def _is_empty(values: Mapping[str, Values]) -> bool:
+    return any(isinstance(wanted, list | tuple) and not wanted for wanted in values.values())
+
+
+def _writing_order(file: str) -> tuple[str, int, int, str]:
+    folder, _, name = file.rpartition("/")
+    numbers = re.match(r"part-(\d+)-.*?\.c(\d+)\.", name)
+    task, count = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    return folder, task, count, name
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip(" :") for line in str(error).splitlines()]
+    return next(
+        (line for line in lines if line and not line.startswith("An error occurred while")), type(error).__name__
+    )

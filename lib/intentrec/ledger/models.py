@@ -1,0 +1,102 @@
+"""Rows of ``models`` and the folders of their files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from intentrec.errors import InputError
+from intentrec.ledger.run import Run
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, MODELS, VOCABULARY
+
+Files = Sequence[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A trained model as the ledger knows it.
+
+    Attributes:
+        model_id: hash of all that decides it.
+        run_date: the night it belongs to; its vocabulary is the one of this night.
+        kind: challenger or refit.
+        folder: of its files.
+        files: (name, sha256, bytes) of each.
+        trained_until: aware; no target at or after this instant was trained on.
+        challenger_id: for a refit, the judged model.
+        warm_started_from: model_id of the champion it started from.
+    """
+
+    model_id: str
+    run_date: date
+    kind: str
+    folder: Path
+    files: Files
+    trained_until: datetime
+    challenger_id: str | None = None
+    warm_started_from: str | None = None
+
+
+def model_folder(run: Run, model_id: str) -> Path:
+    """Return where the files of a model lie."""
+    return Path(str(run.config.artifacts), "models", model_id)
+
+
+def find_model(run: Run, model_id: str) -> Model | None:
+    """Look a model up; None if it was never trained."""
+    row = run.warehouse.read(MODELS).where(F.col("model_id") == F.lit(model_id)).first()
+    if row is None:
+        return None
+    return Model(
+        model_id=model_id,
+        run_date=row["run_date"],
+        kind=row["kind"],
+        folder=Path(row["artifact_path"]),
+        files=[(file["name"], file["sha256"], file["bytes"]) for file in row["files"]],
+        trained_until=row["trained_until"].astimezone(UTC),
+        challenger_id=row["challenger_id"],
+        warm_started_from=row["warm_started_from"],
+    )
+
+
+def get_model(run: Run, model_id: str) -> Model:
+    """Look a model up.
+
+    Raises:
+        InputError: there is no such row.
+    """
+    model = find_model(run, model_id)
+    if model is None:
+        raise InputError(
+            f"table models: model_id {model_id} is missing, wanted by gate_decisions; restore it, or demote it"
+        )
+    return model
+
+
+def tonights_challenger(run: Run) -> Model:
+    """Return the challenger that was trained last for the run date.
+
+    Raises:
+        InputError: none was trained.
+    """
+    mine = (F.col("run_date") == F.lit(run.run_date)) & (F.col("kind") == "challenger")
+    row = run.warehouse.read(MODELS).where(mine).orderBy(F.desc("created_at")).select("model_id").first()
+    if row is None:
+        raise InputError(
+            f"table models: no challenger of run date {run.run_date}, wanted by evaluate_model; run train_model first"
+        )
+    return get_model(run, row["model_id"])
+
+
+def add_model(run: Run, model: Model) -> None:
+    """Add the row of a model that was trained now; one that is there already stays as it is."""
+    if find_model(run, model.model_id) is not None:
+        return
+    versions = [(table.name, run.warehouse.version(table)) for table in (VOCABULARY, FEATURE_VOCABULARY, EXAMPLES)]
+    row = (
+        model.model_id, model.run_date, model.kind, model.challenger_id, model.warm_started_from, model.trained_until,
+        run.config.model_dump_json(), str(model.folder), sorted(model.files), versions, run.run_id, datetime.now(UTC),
+    )  # fmt: skip
+    run.warehouse.append(MODELS, run.spark.createDataFrame([row], MODELS.schema))

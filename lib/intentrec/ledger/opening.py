@@ -1,0 +1,64 @@
+"""What a run needs before its first stage, and gives back after its last: lock, Spark session, log."""
+
+import logging
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from intentrec.ledger.lock import folder_lock, lease, local_folder
+from intentrec.ledger.run import Command, Run
+from intentrec.spark import start_spark
+
+logger = logging.getLogger("intentrec")
+
+
+@contextmanager
+def open_run(command: Command) -> Iterator[Run]:
+    """Take the lock, start Spark or use the active session, and end what was started here.
+
+    Raises:
+        PublishError: another run holds the warehouse.
+        SetupError: the warehouse cannot be written, or Spark or Delta is missing.
+    """
+    config = command.config
+    run_id = f"{command.run_date:%Y%m%d}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    conf = {key: str(value) for key, value in config.spark.conf.items()}
+    with ExitStack() as stack:
+        folder = local_folder(config.warehouse)
+        if folder is not None:
+            # Before Spark starts, so that a second run ends within seconds.
+            stack.enter_context(folder_lock(folder, run_id))
+        spark, started_here = start_spark("intentrec", config.spark.master, conf, config.spark.jars)
+        if started_here:
+            stack.callback(_stop, spark)
+        run = Run(command, spark, run_id)
+        if folder is None:
+            run.check_lock = stack.enter_context(lease(run.warehouse))
+        yield run
+
+
+def _stop(spark: SparkSession) -> None:
+    with suppress(Exception):  # a JVM that died cannot be stopped; what killed it is what the user must read
+        spark.stop()
+
+
+def log_to_terminal() -> None:
+    """Write the package's log lines to standard output, with the time; called by jobs, never by the library."""
+    if not any(isinstance(handler, _Terminal) for handler in logger.handlers):
+        handler = _Terminal()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+class _Terminal(logging.StreamHandler[Any]):
+    """Write to what standard output is now: a notebook gives every cell another one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stdout
+        super().emit(record)

@@ -1,0 +1,151 @@
+"""A trained model applied to histories of any length.
+
+B histories   L events   C columns of features   D width   V items + 1   H heads   N labels of a head   K items
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from intentrec.model.checkpoint import Artifact
+from intentrec.model.steps import mixed_precision
+
+_EVENTS = 16384  # slots encoded at once
+_SLACK = 1.25  # a history is padded to at most this share of its own length, plus one
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Users to encode, one entry of each sequence per user, oldest event first, not padded.
+
+    Attributes:
+        items: int item indices; 0 is an event without a known item.
+        times: int64 UTC seconds since 1970.
+        features: int value indices, one column after the other, each as long as the items.
+    """
+
+    items: Sequence[NDArray[Any]]
+    times: Sequence[NDArray[Any]]
+    features: Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the model says of the event after each history.
+
+    Attributes:
+        queries_BD: float32; dot products with item vectors are scores.
+        intents_BD: float32, Z; 0 without heads.
+        alpha_BH: float32 shares of the heads, in the order of ``heads``.
+        heads: head -> float32 [B, N] probabilities.
+    """
+
+    queries_BD: Tensor
+    intents_BD: Tensor
+    alpha_BH: Tensor
+    heads: dict[str, Tensor]
+
+
+class Scorer:
+    """A model loaded once, applied many times."""
+
+    def __init__(self, artifact: Artifact, device: torch.device | str = "cpu") -> None:
+        """Build the network and the item vectors.
+
+        Raises:
+            InputError: the weights are not those of the shape.
+        """
+        self.device = torch.device(device)
+        self.shape = artifact.shape
+        self.network = artifact.network(self.device)
+        self.labels = artifact.labels()
+        with torch.inference_mode():
+            self.items_VD = self.network.item_vectors()
+            bias_V = self.network.item_bias()
+            self.bias_V = None if bias_V is None else bias_V.detach()
+            self._directions_VD = torch.nn.functional.normalize(self.items_VD, dim=1)
+
+    def encode(self, histories: Histories) -> Encoded:
+        """Encode every history, in the order given; histories of like length share a batch.
+
+        Raises:
+            ValueError: a history has no event, or arrays of different lengths.
+        """
+        lengths_B = _checked_lengths(histories, self.shape.num_columns)
+        rows, heads = len(lengths_B), len(self.shape.heads)
+        queries_BD = torch.zeros(rows, self.shape.width)
+        intents_BD = torch.zeros(rows, self.shape.width)
+        alpha_BH = torch.zeros(rows, heads)
+        chances = {head: torch.zeros(rows, len(self.labels[head])) for head in self.shape.heads}
+        with torch.inference_mode(), mixed_precision(self.device):
+            for chosen in _alike(lengths_B):
+                said = self.network(*self._padded(histories, chosen), self.items_VD)
+                where = torch.from_numpy(chosen)
+                queries_BD[where] = said.queries_BLD[:, -1].float().cpu()
+                intents_BD[where] = said.intents_BLD[:, -1].float().cpu()
+                alpha_BH[where] = said.alpha_BLH[:, -1].float().cpu()
+                for head, logits_BLN in said.head_logits.items():
+                    chances[head][where] = logits_BLN[:, -1].float().softmax(dim=-1).cpu()
+        return Encoded(queries_BD, intents_BD, alpha_BH, chances)
+
+    def nearest(self, items_BK: Tensor, past: Sequence[NDArray[Any]]) -> Tensor:
+        """Return for each item of a list the past item nearest to it by the cosine of their vectors.
+
+        Args:
+            items_BK: int64 recommended items, 0 for none.
+            past: per row the items to choose from, in any order; 0 is passed over.
+
+        Returns:
+            int64 [B, K] past items, the latest of equals; 0 where there is none to name.
+        """
+        nearest_BK = torch.zeros_like(items_BK)
+        directions_VD = self._directions_VD.cpu()
+        for row, items in enumerate(past):
+            known = torch.from_numpy(items[items > 0][::-1].astype(np.int64))
+            if len(known):
+                cosines = directions_VD[items_BK[row]] @ directions_VD[known].T
+                nearest_BK[row] = known[cosines.argmax(dim=1)]
+        return nearest_BK.masked_fill(items_BK == 0, 0)
+
+    def _padded(self, histories: Histories, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        length = max(len(histories.items[row]) for row in chosen)
+        items_BL = np.zeros((len(chosen), length), np.int64)
+        times_BL = np.zeros_like(items_BL)
+        features_BCL = np.zeros((len(chosen), self.shape.num_columns, length), np.int64)
+        for at, row in enumerate(chosen):
+            own = len(histories.items[row])
+            items_BL[at, length - own :] = histories.items[row]
+            times_BL[at, length - own :] = histories.times[row]
+            features_BCL[at, :, length - own :] = np.asarray(histories.features[row]).reshape(-1, own)
+        items, times, features = (torch.from_numpy(a).to(self.device) for a in (items_BL, times_BL, features_BCL))
+        return items, times, features
+
+
+def _alike(lengths_B: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield rows that are encoded together: of like length, at most _EVENTS slots."""
+    order = np.argsort(-lengths_B, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = int(lengths_B[order[start]])
+        stop = start + max(1, _EVENTS // longest)
+        group = order[start:stop]
+        group = group[lengths_B[group] * _SLACK + 1 >= longest]
+        yield group
+        start += len(group)
+
+
+def _checked_lengths(histories: Histories, columns: int) -> NDArray[np.int64]:
+    lengths_B = np.array([len(row) for row in histories.items], dtype=np.int64)
+    for name, rows, share in (("times", histories.times, 1), ("features", histories.features, columns)):
+        own_B = np.array([len(row) for row in rows], dtype=np.int64)
+        wrong_B = own_B != share * lengths_B
+        if wrong_B.any():
+            raise ValueError(f"histories: {name} of row {int(wrong_B.argmax())} must have {share} entries per event")
+    if len(lengths_B) and lengths_B.min() == 0:
+        raise ValueError(f"histories: row {int(lengths_B.argmin())} has no event")
+    return lengths_B

@@ -1,0 +1,98 @@
+"""Checkpoints of a training: one folder per epoch, from the newest intact one it goes on as if never stopped."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from intentrec.errors import InputError
+from intentrec.model.checkpoint import read_tensors
+from intentrec.model.job import EpochFigures, HeadFigures
+from intentrec.model.manifest import verify_folder, write_folder
+
+_KEPT = 2  # the newest and, in case it turns out broken, the one before
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a training stands at the end of an epoch.
+
+    Attributes:
+        epoch: passes finished.
+        steps: of the optimiser.
+        figures: of every epoch.
+        best_epoch: with the lowest validation loss; without validation the last.
+        label_counts: head -> frequency of each label in the training rows.
+        warm_started: whether it began from an older model.
+    """
+
+    epoch: int = 0
+    steps: int = 0
+    figures: list[EpochFigures] = field(default_factory=list)
+    best_epoch: int = 0
+    label_counts: dict[str, list[float]] = field(default_factory=dict)
+    warm_started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint as read back; ``best`` are the weights of the best epoch so far."""
+
+    progress: Progress
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    best: dict[str, Tensor]
+
+
+def save_checkpoint(folder: Path, fingerprint: str, saved: Saved) -> None:
+    """Write the checkpoint of an epoch, then remove those before the last two.
+
+    Args:
+        folder: of all checkpoints of one training.
+        fingerprint: of the training it belongs to.
+        saved: what must come back.
+    """
+
+    def write(new: Path) -> None:
+        save_file(saved.weights, new / "weights.safetensors")
+        save_file(saved.optimiser, new / "optimiser.safetensors")
+        save_file(saved.best, new / "best.safetensors")
+        state = {"fingerprint": fingerprint, "progress": asdict(saved.progress)}
+        (new / "state.json").write_text(json.dumps(state))
+
+    write_folder(folder / f"epoch_{saved.progress.epoch:04d}", write)
+    for old in sorted(folder.glob("epoch_*"))[:-_KEPT]:
+        shutil.rmtree(old)
+
+
+def load_newest(folder: Path, fingerprint: str) -> tuple[Saved | None, tuple[str, ...]]:
+    """Return the newest intact checkpoint of this training, and why newer ones were passed over.
+
+    A broken checkpoint is never an error: the one before is used, at worst none.
+    """
+    notes = []
+    for path in sorted(folder.glob("epoch_*"), reverse=True):
+        try:
+            verify_folder(path)
+            state = json.loads((path / "state.json").read_text())
+            if state["fingerprint"] != fingerprint:
+                notes.append(f"{path}: belongs to another training, not used")
+                continue
+            tensors = [read_tensors(path / f"{name}.safetensors") for name in ("weights", "optimiser", "best")]
+        except (InputError, ValueError, KeyError) as error:
+            notes.append(f"checkpoint not used: {error}")
+            continue
+        return Saved(_progress(state["progress"]), *tensors), tuple(notes)
+    return None, tuple(notes)
+
+
+def _progress(values: dict[str, Any]) -> Progress:
+    figures = [
+        EpochFigures(**{**epoch, "heads": {name: HeadFigures(**head) for name, head in epoch["heads"].items()}})
+        for epoch in values["figures"]
+    ]
+    return Progress(**{**values, "figures": figures})

@@ -1,0 +1,125 @@
+"""Equal steps on all ranks, every row once: what is read when, and the proof that it was."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from intentrec.errors import TrainingError
+from intentrec.model.batches import Batch, Reading, Shard, read_batches, rows_of_ranks, seed_of
+from intentrec.model.distributed import Ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the ranks share one shard.
+
+    Attributes:
+        shard: what is read.
+        rows_per_batch: of one rank.
+        rows: of each rank.
+        steps: of every rank; one that has no rows left fills its turn with a blank batch.
+    """
+
+    shard: Shard
+    rows_per_batch: int
+    rows: tuple[int, ...]
+    steps: int
+
+
+def plans_of(shards: Sequence[Shard], ranks: Ranks, events_per_batch: int) -> tuple[Plan, ...]:
+    """Agree on the plan of every shard that has rows.
+
+    Args:
+        shards: of one split or more; all buckets of each split.
+        ranks: all of them make this call.
+        events_per_batch: slots of all ranks together.
+
+    Raises:
+        TrainingError: the files do not hold the rows that the table counts, or one is gone.
+    """
+    plans = []
+    for shard in shards:
+        rows = ranks.gather(rows_of_ranks(shard, ranks.size))[0]  # rank 0's view, so that all agree
+        if sum(rows) != shard.rows:
+            raise TrainingError(
+                f"examples, split {shard.split}, length_bucket {shard.bucket}: the files hold {sum(rows)} rows, "
+                f"the table counts {shard.rows}; run build_examples again"
+            )
+        rows_per_batch = max(1, events_per_batch // (ranks.size * shard.bucket))
+        if shard.rows:
+            plans.append(Plan(shard, rows_per_batch, tuple(rows), -(-max(rows) // rows_per_batch)))
+    return tuple(plans)
+
+
+def epoch_batches(plans: Sequence[Plan], ranks: Ranks, seed: int, timeout_s: float, columns: int) -> Iterator[Batch]:
+    """Yield the batches of one epoch: on every rank equally many, of the same bucket at the same step.
+
+    Args:
+        plans: of ``plans_of``.
+        ranks: only its numbers are read.
+        seed: of the order; another one for each epoch, the same on all ranks.
+        timeout_s: seconds to wait for rows.
+        columns: of ``features``, for blank batches.
+
+    Raises:
+        TrainingError: more rows arrive than were planned, or a file cannot be read.
+    """
+    order = np.repeat(np.arange(len(plans)), [plan.steps for plan in plans])
+    np.random.default_rng(seed_of(seed, "order")).shuffle(order)
+    readers: list[Iterator[Batch] | None] = [None] * len(plans)
+    try:
+        for number in order:
+            plan, reader = plans[number], readers[number]
+            if reader is None:
+                shard_seed = seed_of(seed, plan.shard.split, plan.shard.bucket)
+                reading = Reading(ranks.rank, ranks.size, plan.rows_per_batch, shard_seed, timeout_s)
+                reader = readers[number] = read_batches(plan.shard, reading)
+            yield next(reader, None) or Batch.blank(plan.shard.bucket, columns)
+        for plan, reader in zip(plans, readers, strict=True):
+            if reader is not None and next(reader, None) is not None:
+                raise TrainingError(
+                    f"examples, split {plan.shard.split}, length_bucket {plan.shard.bucket}: rank {ranks.rank} read "
+                    f"more than the {plan.rows[ranks.rank]} rows planned for it; run again"
+                )
+    finally:
+        for reader in readers:
+            if reader is not None:
+                reader.close()  # type: ignore[attr-defined]
+
+
+class RowCheck:
+    """Counts the rows of one epoch and adds up their numbers, which tells a doubled row from a lost one."""
+
+    def __init__(self) -> None:
+        """Start at no rows."""
+        self.rows = 0
+        self._sum = 0
+
+    def add(self, row_ids_B: Tensor) -> None:
+        """Count the rows of a batch; numbers are hashes, so that two sets of rows do not have equal sums."""
+        self.rows += len(row_ids_B)
+        self._sum += int(row_ids_B.sum())  # wraps around, as the table's own sum does
+
+    def confirm(self, ranks: Ranks, plans: Sequence[Plan]) -> int:
+        """Return the rows of all ranks together.
+
+        Args:
+            ranks: all of them make this call.
+            plans: of all buckets that were read.
+
+        Raises:
+            TrainingError: a row was lost or read twice.
+        """
+        wanted = sum(plan.shard.rows for plan in plans)
+        seen = ranks.gather((self.rows, self._sum))
+        rows: int = sum(count for count, _ in seen)
+        if rows != wanted:
+            raise TrainingError(f"examples: the ranks read {rows} rows, the table has {wanted}; run again")
+        if (sum(total for _, total in seen) - sum(plan.shard.row_id_sum for plan in plans)) % 2**64:
+            raise TrainingError(
+                f"examples.row_id: of {rows} rows some were read twice and others not at all; "
+                "run build_examples again with --rebuild"
+            )
+        return rows

@@ -1,0 +1,146 @@
+"""The exact top-K engine: dot products of queries with all items, the best k of each.
+
+B queries   D width   V items   K kept   G groups of items   N entries of ragged rows   R rows of a chunk
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CHUNK = 128  # queries at once: with 100,000 items the reused buffer has 51 MB
+GROUP = 32  # items whose maximum is looked at first
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Rows of different lengths: item indices, with a value each where they add to scores.
+
+    Attributes:
+        starts_B: int64 [B + 1]; row b lies at starts_B[b] up to starts_B[b + 1].
+        items_N: int64 item indices, each at most once in a row.
+        values_N: float32, or None where the items are excluded.
+    """
+
+    starts_B: Tensor
+    items_N: Tensor
+    values_N: Tensor | None = None
+
+    @classmethod
+    def of(cls, items: Sequence[NDArray[Any]], values: Sequence[NDArray[Any]] | None = None) -> "Ragged":
+        """Join one array of item indices per row and, where given, one of values."""
+        lengths = np.array([len(row) for row in items], dtype=np.int64)
+        starts_B = torch.from_numpy(np.concatenate([[0], lengths.cumsum()]).astype(np.int64))
+        return cls(starts_B, _joined(items, np.int64), None if values is None else _joined(values, np.float32))
+
+    def flat(self, rows: slice, stride: int) -> tuple[Tensor, Tensor | None]:
+        """Return positions in a [R, stride] buffer of the entries of ``rows``, and their values."""
+        starts_R = self.starts_B[rows.start : rows.stop + 1]
+        entries = slice(int(starts_R[0]), int(starts_R[-1]))
+        row_N = torch.repeat_interleave(torch.arange(len(starts_R) - 1), starts_R.diff())
+        return row_N * stride + self.items_N[entries], None if self.values_N is None else self.values_N[entries]
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The best items of every query, best first; equal scores by smaller index.
+
+    Attributes:
+        scores_BK: float32; -inf where a query has fewer than K items that are not excluded.
+        items_BK: int64 item indices; 0 there.
+    """
+
+    scores_BK: Tensor
+    items_BK: Tensor
+
+
+def top_k(
+    queries_BD: Tensor,
+    items_VD: Tensor,
+    k: int,
+    *,
+    bias_V: Tensor | None = None,
+    excluded: Ragged | None = None,
+    additive: Ragged | None = None,
+) -> TopK:
+    """Return the k best of ``queries_BD @ items_VD.T + bias_V + additive``, item 0 and ``excluded`` left out.
+
+    Exact in float32: first the k groups of GROUP items with the greatest maxima are found, which hold the k best
+    items, then those among their members. Group j holds items j, j + G, j + 2G, ... so that maxima are taken over
+    contiguous memory.
+
+    Args:
+        queries_BD: float32, on the device where the work is done.
+        items_VD: float32 item vectors; row 0 is never returned.
+        k: items per query, more than there are items allowed.
+        bias_V: float32 added to every query's scores; -inf leaves an item out for all.
+        excluded: items left out, per query.
+        additive: scores added, per query.
+    """
+    device, rows, num_items = queries_BD.device, len(queries_BD), len(items_VD)
+    groups = -(-num_items // GROUP)
+    buffer_RV = torch.full((min(CHUNK, max(rows, 1)), groups * GROUP), NEVER, device=device)
+    scores_BK = torch.full((rows, k), NEVER, device=device)
+    items_BK = torch.zeros(rows, k, dtype=torch.int64, device=device)
+    kept = min(k, num_items)
+    for start in range(0, rows, CHUNK):
+        chunk = slice(start, min(start + CHUNK, rows))
+        scores_RV = buffer_RV[: chunk.stop - start]
+        _score(scores_RV[:, :num_items], queries_BD[chunk], items_VD, bias_V)
+        flat = scores_RV.view(-1)
+        if additive is not None:
+            positions_N, values_N = additive.flat(chunk, scores_RV.shape[1])
+            assert values_N is not None
+            flat.index_add_(0, positions_N.to(device), values_N.to(device))
+        if excluded is not None:
+            flat.index_fill_(0, excluded.flat(chunk, scores_RV.shape[1])[0].to(device), NEVER)
+        scores_RV[:, 0] = NEVER
+        scores_BK[chunk, :kept], items_BK[chunk, :kept] = _best(scores_RV, kept)
+    return TopK(scores_BK, items_BK)
+
+
+def _score(scores_RV: Tensor, queries_RD: Tensor, items_VD: Tensor, bias_V: Tensor | None) -> None:
+    """Write the scores into a part of the reused buffer."""
+    if bias_V is None:
+        torch.mm(queries_RD, items_VD.T, out=scores_RV)
+    else:
+        torch.addmm(bias_V, queries_RD, items_VD.T, out=scores_RV)
+
+
+def _best(scores_RV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best scores and items of each row, equal scores by smaller index; -inf goes with item 0."""
+    rows, width = scores_RV.shape
+    groups = width // GROUP
+    maxima_RG = scores_RV.view(rows, GROUP, groups).amax(dim=1)
+    chosen_RK = maxima_RG.topk(min(k, groups), dim=1, sorted=False).indices
+    members = torch.arange(GROUP, device=scores_RV.device) * groups
+    items_RN = (chosen_RK[:, :, None] + members).flatten(1)
+    candidates_RN = scores_RV.gather(1, items_RN)
+    best_RK, where_RK = candidates_RN.topk(k, dim=1)
+    found_RK = items_RN.gather(1, where_RK)
+    last_R1 = best_RK[:, -1:]
+    # Exactly k scores reach the k-th best, unless there are ties at the border: those rows are settled by index.
+    reaching_R = (candidates_RN >= last_R1).sum(dim=1)
+    groups_reaching_R = (maxima_RG >= last_R1).sum(dim=1)
+    tied_R = ((reaching_R > k) | (groups_reaching_R > chosen_RK.shape[1])) & (last_R1[:, 0] > NEVER)
+    for row in tied_R.nonzero()[:, 0].tolist():
+        found_RK[row] = _settled(scores_RV[row], last_R1[row, 0], k)
+    found_RK = found_RK.sort(dim=1).values
+    best_RK, order_RK = scores_RV.gather(1, found_RK).sort(dim=1, descending=True, stable=True)
+    return best_RK, found_RK.gather(1, order_RK).masked_fill(best_RK == NEVER, 0)
+
+
+def _settled(scores_V: Tensor, last: Tensor, k: int) -> Tensor:
+    """Return the k items of one row: all above ``last``, then those equal to it from the smallest index."""
+    above_N = (scores_V > last).nonzero()[:, 0]
+    equal_N = (scores_V == last).nonzero()[:, 0]
+    return torch.cat([above_N, equal_N[: k - len(above_N)]])
+
+
+def _joined(rows: Sequence[NDArray[Any]], dtype: type) -> Tensor:
+    return torch.from_numpy(np.concatenate([np.zeros(0, dtype), *rows]).astype(dtype))

@@ -1,0 +1,112 @@
+"""How good a network is on held-out rows: the item loss, and every head against its majority label.
+
+T terms   N events   M labels of a head   K labels kept per event (-1: none)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from intentrec.model.batches import Batch
+from intentrec.model.distributed import OneRank, Ranks
+from intentrec.model.intents import head_sizes
+from intentrec.model.job import HeadFigures
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import Catalogue
+from intentrec.model.steps import mixed_precision
+from intentrec.model.targets import Targets, targets_of, term_losses, term_weights
+
+LabelCounts = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Figures over all ranks.
+
+    Attributes:
+        item_loss: mean over weights of -ln p(next item), nats; nan without targets.
+        heads: figures of every head.
+    """
+
+    item_loss: float
+    heads: dict[str, HeadFigures]
+
+
+def no_labels(network: IntentNetwork) -> LabelCounts:
+    """Return float64 zeros for every label of every head."""
+    return {head: torch.zeros(size, dtype=torch.float64) for head, size in head_sizes(network.shape).items()}
+
+
+def count_labels(counts: LabelCounts, targets: Targets) -> None:
+    """Add how often each label is true; every target counts 1, whatever its weight."""
+    for head, counts_M in counts.items():
+        labels_NK = targets.labels[head][targets.chosen(head)].cpu()
+        counts_M += torch.bincount(labels_NK[labels_NK >= 0], minlength=len(counts_M)).double()
+
+
+def validate(
+    network: IntentNetwork,
+    catalogue: Catalogue,
+    batches: Iterable[Batch],
+    majority: Mapping[str, int],
+    ranks: Ranks | None = None,
+) -> Validation:
+    """Judge a network without changing it.
+
+    Args:
+        network: left in the mode it was in.
+        catalogue: on the network's device.
+        batches: of this rank; ranks may have different numbers of them.
+        majority: head -> the label most frequent in training.
+        ranks: all of them make this call; None: this process alone.
+    """
+    ranks = OneRank() if ranks is None else ranks
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    item_sums = torch.zeros(2, dtype=torch.float64, device=device)
+    head_sums = {head: torch.zeros(4, dtype=torch.float64, device=device) for head in network.shape.heads}
+    with torch.inference_mode(), mixed_precision(device):
+        for cpu_batch in batches:
+            batch = cpu_batch.to(device)
+            targets = targets_of(network.shape, catalogue, batch)
+            losses_T, said = term_losses(network, batch, targets)
+            item_sums += torch.stack([losses_T[0].double(), term_weights(network.shape, targets)[0]])
+            for head, sums in head_sums.items():
+                chosen_BL = targets.chosen(head)
+                labels_NK = targets.labels[head][chosen_BL]
+                sums += _head_sums(said.head_logits[head][chosen_BL], labels_NK, majority[head])
+    network.train(training)
+    summed = ranks.sum(torch.cat([item_sums, *head_sums.values()])).tolist()
+    heads = {head: _figures(summed[2 + 4 * at : 6 + 4 * at]) for at, head in enumerate(head_sums)}
+    return Validation(summed[0] / summed[1] if summed[1] else float("nan"), heads)
+
+
+def majority_labels(counts: LabelCounts) -> dict[str, int]:
+    """Return the most frequent label of every head, the first of equals."""
+    return {head: int(counts_M.argmax()) for head, counts_M in counts.items()}
+
+
+def _head_sums(logits_NM: Tensor, labels_NK: Tensor, majority: int) -> Tensor:
+    """Return float64 [4]: right, right by majority, nats, events."""
+    log_p_NM = logits_NM.double().log_softmax(dim=1)
+    true_NK = labels_NK >= 0
+    best_N = log_p_NM.argmax(dim=1)
+    nats_NK = -log_p_NM.gather(1, labels_NK.clamp(min=0)).masked_fill(~true_NK, 0.0)
+    return torch.stack(
+        [
+            (labels_NK == best_N[:, None]).any(dim=1).double().sum(),
+            (labels_NK == majority).any(dim=1).double().sum(),
+            (nats_NK.sum(dim=1) / true_NK.sum(dim=1)).sum(),
+            torch.tensor(float(len(labels_NK)), dtype=torch.float64, device=logits_NM.device),
+        ]
+    )
+
+
+def _figures(sums: list[float]) -> HeadFigures:
+    right, by_majority, nats, events = sums
+    if not events:
+        return HeadFigures(float("nan"), float("nan"), float("nan"), 0)
+    return HeadFigures(right / events, by_majority / events, nats / events, int(events))

@@ -1,0 +1,112 @@
+"""EVENTS rows -> SESSIONS rows, from nothing or around the events that are new."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from intentrec.sessions.layout import Limits
+from intentrec.sessions.splitting import EVENT_FIELDS, INPUT, OUTPUT, split
+from intentrec.tables import EVENTS, SESSIONS
+
+CUT_AT_START, CUT_AT_END = "cut_at_start", "cut_at_end"
+
+
+def sessionize(events: DataFrame, limits: Limits, run_id: str, sessions: DataFrame | None = None) -> DataFrame:
+    """Cut each user's events into sessions: one shuffle of the needed columns, a sort, and one pass.
+
+    Args:
+        events: EVENTS rows, in any order; repeats of an event are dropped.
+        limits: gap and limits; a pause of exactly the gap does not split, and the last event of a session may come
+            exactly ``max_hours`` after its first.
+        run_id: the run that builds them.
+        sessions: stored sessions whose events are taken in as well; of every user all from some session on.
+            The result then replaces them.
+
+    Returns:
+        SESSIONS rows, one per session. Events of one instant are ordered by sequence, then event_id, so equal
+        input gives equal rows, whatever the order, the partitions and the batches.
+
+    Raises:
+        SchemaError: ``events`` lacks a column of EVENTS.
+    """
+    rows = EVENTS.conform(events).select(
+        "user_id", *EVENT_FIELDS,
+        F.lit(None).cast("bigint").alias("chain_us"), F.lit(None).cast("string").alias("held_id"),
+    )  # fmt: skip
+    if sessions is not None:
+        rows = rows.unionByName(exploded(sessions))
+    order = [F.col(name) for name in ("user_id", "occurred_at", "sequence", "event_id")]
+    if sessions is not None:
+        order.append(F.col("chain_us").desc_nulls_last())  # of two equal rows the one that knows its chain comes first
+    output = OUTPUT.format(events=SESSIONS.schema["events"].dataType.simpleString())
+    ordered = rows.repartition("user_id").sortWithinPartitions(*order)
+    return _named(ordered.select(*INPUT).mapInArrow(_splitter(limits), output), run_id)
+
+
+def _splitter(limits: Limits) -> Any:
+    def cut(batches: Iterable[Any]) -> Iterator[Any]:
+        return split(batches, limits)
+
+    return cut
+
+
+def _named(sessions: DataFrame, run_id: str) -> DataFrame:
+    flags = F.array(F.when(F.col("cut_at_end"), CUT_AT_END), F.when(F.col("cut_at_start"), CUT_AT_START))
+    columns = {
+        "session_id": F.coalesce("held_id", _session_id()),
+        "flags": F.array_compact(flags),
+        "chain_started_at": F.timestamp_micros("chain_us"),
+        "session_date": F.to_date("started_at"),
+        "run_id": F.lit(run_id),
+    }
+    return SESSIONS.conform(sessions.withColumns(columns))
+
+
+def _session_id() -> Column:
+    """Hash start and user: digits come first, so the text is unambiguous.
+
+    More than ``max_events`` events of one instant make sessions of one user and start: those after the first have
+    their first event's id between the two, with its length, so that it cannot be taken for a part of the user's.
+    """
+    start = F.unix_micros("started_at").cast("string")
+    twin = F.concat(F.lit("/"), F.length("twin").cast("string"), F.lit("/"), F.col("twin"))
+    return F.sha2(F.concat(start, F.coalesce(twin, F.lit("")), F.lit("|"), F.col("user_id")), 256)
+
+
+def exploded(sessions: DataFrame) -> DataFrame:
+    """Return the events of stored sessions, one row per event, as the splitter takes them.
+
+    The first event of a session that was cut from an earlier one carries the start of its chain and the session's
+    id: where no earlier session of the user is taken in, it stays a forced start.
+    """
+    events = sessions.select(
+        "user_id", "chain_started_at", "session_id", "flags", F.posexplode("events").alias("position", "event")
+    )
+    continues = (F.col("position") == 0) & F.array_contains("flags", CUT_AT_START)
+    return events.select(
+        "user_id",
+        *(F.col(f"event.{name}").alias(name) for name in EVENT_FIELDS),
+        F.when(continues, F.unix_micros("chain_started_at")).alias("chain_us"),
+        F.when(continues, F.col("session_id")).alias("held_id"),
+    )
+
+
+def sessions_to_rebuild(sessions: DataFrame, touched: DataFrame, limits: Limits) -> DataFrame:
+    """Mark the stored sessions that new events may change.
+
+    A new event can extend, merge or split the session that ends at most one gap before it, and everything of the
+    user after that, because forced cuts move; it cannot change a session that ended earlier.
+
+    Args:
+        sessions: SESSIONS rows.
+        touched: EVENTS rows that are new.
+        limits: the gap counts.
+
+    Returns:
+        The rows with ``rebuilt``, true or false.
+    """
+    first = touched.groupBy("user_id").agg((F.min(F.unix_micros("occurred_at")) - limits.gap_us).alias("_from_us"))
+    rebuilt = F.coalesce(F.unix_micros("ended_at") >= F.col("_from_us"), F.lit(False))
+    return sessions.join(first, "user_id", "left").withColumn("rebuilt", rebuilt).drop("_from_us")

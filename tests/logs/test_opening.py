@@ -1,0 +1,74 @@
+import bz2
+import gzip
+import io
+import tarfile
+
+import pyarrow as pa
+import pytest
+
+from intentrec.logs.opening import DamagedFileError, numbered_lines, sha256_of, unpacked, verify
+
+TEXT = b"".join(b"line %d of a log\n" % number for number in range(5000))
+
+
+def zstd(content):
+    return pa.compress(content, "zstd", asbytes=True)
+
+
+def tar():
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("log.json"))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.log", TEXT),
+        ("a.log", gzip.compress(TEXT)),
+        ("a.log.gz", gzip.compress(TEXT[:1000]) + gzip.compress(TEXT[1000:])),
+        ("a.log.bz2", bz2.compress(TEXT)),
+        ("a.log.zst", zstd(TEXT)),
+        ("empty.log", b""),
+    ],
+)
+def test_packed_and_plain_files_give_the_same_bytes(name, content):
+    file = io.BytesIO(content)
+    verify(file, name)
+    assert unpacked(file, name).read() == (TEXT if content else b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.gz", gzip.compress(TEXT)[:-20], "cannot be unpacked to its end"),
+        ("a.gz", gzip.compress(TEXT)[:-8] + b"12345678", "cannot be unpacked to its end"),
+        ("a.gz", gzip.compress(TEXT) + b"rubbish", "cannot be unpacked to its end"),
+        ("a.bz2", bz2.compress(TEXT)[:-20], "cannot be unpacked to its end"),
+        ("a.zst", zstd(TEXT)[:-20], "cannot be unpacked to its end"),
+        ("a.gz", TEXT, "the name says packed, the content starts with b'line'"),
+        ("a.gz", b"", "the name says packed, the content starts with b''"),
+        ("a.gz", gzip.compress(gzip.compress(TEXT)), "a gzip archive inside, wanted rows"),
+        ("a.gz", gzip.compress(tar()), "a tar archive inside, wanted rows"),
+        ("a.zip", b"PK\x03\x04rest", "a zip archive inside, wanted rows"),
+    ],
+)
+def test_a_damaged_file_is_told_before_its_first_row(name, content, told):
+    with pytest.raises(DamagedFileError, match=told):
+        verify(io.BytesIO(content), name)
+
+
+def test_the_hash_is_of_the_bytes_as_delivered():
+    file = io.BytesIO(b"abc")
+    assert sha256_of(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file.read() == b"abc"
+
+
+def test_lines_are_numbered_over_the_borders_of_blocks():
+    lines = [line for first, block in numbered_lines(io.BytesIO(TEXT * 20)) for line in block]
+    firsts = [(first, len(block)) for first, block in numbered_lines(io.BytesIO(TEXT * 20))]
+    assert len(lines) == 100_000
+    assert lines[-1] == "line 4999 of a log"
+    assert len(firsts) > 1
+    assert all(first + size == after for (first, size), (after, _) in zip(firsts, firsts[1:], strict=False))

@@ -1,0 +1,92 @@
+import gzip
+import io
+
+import pytest
+
+from intentrec.errors import ConfigError
+from intentrec.logs import Asked, find_files, read_rows
+from intentrec.logs.reading import read_file
+
+COLUMNS = {"user_id": "user", "item_id": "item"}
+
+
+def read(content, path, format_="csv", known=(), **options):
+    asked = Asked.of(format_, COLUMNS, (), options)
+    return [row for batch in read_file(io.BytesIO(content), path, asked, known) for row in batch.to_pylist()]
+
+
+def test_the_rows_of_a_file_are_followed_by_its_notice():
+    rows = read(b"user,item\nann,tea\n", "a.csv")
+    assert [row["kind"] for row in rows] == ["row", "file"]
+    assert rows[0]["line"] == 2
+    assert (rows[0]["raw"], rows[0]["user_id"], rows[0]["item_id"]) == ("ann,tea", "ann", "tea")
+    assert rows[0]["content_sha256"] == rows[1]["content_sha256"]
+
+
+def test_a_damaged_file_is_one_refused_row_and_none_of_its_rows():
+    rows = read(gzip.compress(b"user,item\n" + b"ann,tea\n" * 100_000)[:-9], "a.csv.gz")
+    assert [(row["kind"], row["line"], row["reason"]) for row in rows] == [
+        ("row", None, "file_unreadable"),
+        ("file", None, None),
+    ]
+    assert rows[0]["detail"].startswith("cannot be unpacked to its end")
+
+
+def test_a_known_content_is_not_read_and_a_foreign_one_refused():
+    sha256 = read(b"user,item\nann,tea\n", "a.csv")[0]["content_sha256"]
+    assert [row["kind"] for row in read(b"user,item\nann,tea\n", "a.csv", known=[sha256])] == ["known"]
+    rows = read(b"user,thing\nann,tea\n", "a.csv")
+    assert [(row["kind"], row["detail"]) for row in rows] == [
+        ("foreign", "column 'item' (for item_id) is not in the columns user, thing")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("format_", "options", "told"),
+    [
+        (
+            "csv",
+            {"seperator": ";"},
+            "option 'seperator' is unknown for format csv, wanted one of sep, header, quote, escape, encoding",
+        ),
+        ("json", {"sep": ";"}, "option 'sep' is unknown for format json, wanted none"),
+        ("csv", {"header": "maybe"}, "option header must be true or false, is 'maybe'"),
+        ("csv", {"quote": "''"}, "option quote must be one character, is \"''\""),
+        ("csv", {"escape": "ab"}, "option escape must be one character, is 'ab'"),
+        ("csv", {"sep": ""}, "option sep must be at least one character"),
+        (
+            "csv",
+            {"encoding": "utf-16"},
+            "option encoding must be one that contains ASCII, such as latin-1, is 'utf-16'",
+        ),
+        (
+            "csv",
+            {"encoding": "klingon"},
+            "option encoding must be one that contains ASCII, such as latin-1, is 'klingon'",
+        ),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named(format_, options, told):
+    with pytest.raises(ConfigError) as error:
+        Asked.of(format_, COLUMNS, (), options)
+    assert str(error.value) == f"input: {told}"
+
+
+def test_each_file_is_read_by_spark_in_its_own_task(spark, tmp_path):
+    from intentrec.config import Snapshot
+
+    (tmp_path / "a.csv").write_text("user,item\nann,tea\n")
+    (tmp_path / "b.csv").write_text("user,item\nbob,cup\n")
+    (tmp_path / "_SUCCESS").write_text("")
+    snapshot = Snapshot(path=str(tmp_path), format="csv", columns=COLUMNS)
+    files = find_files(spark, snapshot, None)
+    rows = read_rows(spark, files, Asked.of("csv", COLUMNS, (), {}), {})
+    assert rows.rdd.getNumPartitions() == 2
+    found = rows.where("kind = 'row'").select("source_file", "line", "user_id").collect()
+    assert {(row.source_file, row.line, row.user_id) for row in found} == {
+        (str(tmp_path / "a.csv"), 2, "ann"),
+        (str(tmp_path / "b.csv"), 2, "bob"),
+    }
+    (tmp_path / "a.csv").unlink()
+    gone = read_rows(spark, files, Asked.of("csv", COLUMNS, (), {}), {}).where("kind = 'foreign'").collect()
+    assert [row.detail for row in gone] == ["cannot be opened: No such file or directory"]

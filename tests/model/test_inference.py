@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+from tests.model.test_network import SHAPES, network_of
+
+from intentrec.model import inference
+from intentrec.model.checkpoint import Artifact, Vocabulary
+from intentrec.model.inference import Histories, Scorer
+from intentrec.model.shape import Catalogue
+
+every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def artifact_of(shape):
+    network = network_of(shape)
+    values = {"action": ("view", "buy", "rate"), "categories": ("a", "b", "c", "d")}
+    own = Catalogue(network.items.categories_VK, network.fusion.first_seen_V)
+    return Artifact(shape, network.state_dict(), own, Vocabulary(("x",) * 20, values))
+
+
+def histories_of(shape, lengths):
+    random = np.random.default_rng(0)
+    return Histories(
+        items=[random.integers(0, 21, length).astype(np.int32) for length in lengths],
+        times=[10**9 + np.cumsum(random.integers(1, 90000, length)) for length in lengths],
+        features=[random.integers(0, 4, length * shape.num_columns).astype(np.int32) for length in lengths],
+    )
+
+
+def padded(shape, histories):
+    """Every history padded to the longest, as a training batch has them."""
+    rows, length = len(histories.items), max(map(len, histories.items))
+    items_BL = torch.zeros(rows, length, dtype=torch.int64)
+    times_BL, features_BCL = items_BL.clone(), torch.zeros(rows, shape.num_columns, length, dtype=torch.int64)
+    for row, own in enumerate(map(len, histories.items)):
+        items_BL[row, length - own :] = torch.from_numpy(histories.items[row].astype(np.int64))
+        times_BL[row, length - own :] = torch.from_numpy(histories.times[row])
+        columns = histories.features[row].reshape(shape.num_columns, own)
+        features_BCL[row, :, length - own :] = torch.from_numpy(columns.astype(np.int64))
+    return items_BL, times_BL, features_BCL
+
+
+@every_shape
+@pytest.mark.parametrize("events", [16384, 24])  # all in few batches; two or three histories at a time
+def test_the_scorer_says_what_the_network_says_of_a_padded_batch(shape, events, monkeypatch):
+    monkeypatch.setattr(inference, "_EVENTS", events)
+    artifact, histories = artifact_of(shape), histories_of(shape, [3, 11, 1, 7, 11, 2, 8])
+    scorer = Scorer(artifact)
+    encoded = scorer.encode(histories)
+    network = artifact.network()
+    said = network(*padded(shape, histories))
+    torch.testing.assert_close(encoded.queries_BD, said.queries_BLD[:, -1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoded.intents_BD, said.intents_BLD[:, -1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoded.alpha_BH, said.alpha_BLH[:, -1], rtol=1e-4, atol=1e-5)
+    assert list(encoded.heads) == list(shape.heads)
+    for head, chances_BN in encoded.heads.items():
+        torch.testing.assert_close(chances_BN, said.head_logits[head][:, -1].softmax(-1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scorer.items_VD, network.item_vectors(), rtol=0, atol=0)
+    assert (scorer.bias_V is None) == (not shape.item_bias)
+
+
+def test_histories_of_unlike_length_do_not_share_a_batch():
+    groups = list(inference._alike(np.array([100, 2, 90, 1, 3])))
+    assert [group.tolist() for group in groups] == [[0, 2], [4, 1], [3]]  # 1 event may be padded to 2, not to 3
+
+
+def test_a_batch_holds_no_more_slots_than_it_may(monkeypatch):
+    monkeypatch.setattr(inference, "_EVENTS", 25)
+    groups = list(inference._alike(np.array([10, 10, 10, 10, 40])))
+    assert [group.tolist() for group in groups] == [[4], [0, 1], [2, 3]]
+
+
+def test_no_histories_give_no_rows():
+    shape = SHAPES["intent"]
+    encoded = Scorer(artifact_of(shape)).encode(Histories([], [], []))
+    assert encoded.queries_BD.shape == (0, 16)
+    assert encoded.heads["action"].shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"items": [np.zeros(0, np.int32)], "times": [np.zeros(0)], "features": [np.zeros(0)]}, "row 0 has no event"),
+        ({"times": [np.zeros(2)]}, "times of row 0 must have 1 entries per event"),
+        ({"features": [np.zeros(3)]}, "features of row 0 must have 3 entries per event"),
+    ],
+)
+def test_a_broken_history_is_refused(change, message):
+    given = {"items": [np.ones(3, np.int32)], "times": [np.ones(3, np.int64)], "features": [np.ones(9, np.int32)]}
+    with pytest.raises(ValueError, match=message):
+        Scorer(artifact_of(SHAPES["intent"])).encode(Histories(**{**given, **change}))
+
+
+def test_the_nearest_past_item_is_the_one_of_the_smallest_angle():
+    scorer = Scorer(artifact_of(SHAPES["intent on ids and times"]))
+    scorer._directions_VD = torch.zeros(21, 16)
+    scorer._directions_VD[1, 0] = scorer._directions_VD[2, 1] = 1.0
+    scorer._directions_VD[3, :2] = torch.tensor([0.8, 0.6])
+    scorer._directions_VD[4] = scorer._directions_VD[3]
+    items_BK = torch.tensor([[1, 2, 0], [1, 2, 3]])
+    past = [np.array([3, 0, 2]), np.array([0])]
+    assert scorer.nearest(items_BK, past).tolist() == [[3, 2, 0], [0, 0, 0]]
+    assert scorer.nearest(torch.tensor([[1]]), [np.array([3, 4])]).tolist() == [[4]]  # the later of equals
+
+
+def test_labels_come_with_their_names():
+    labels = Scorer(artifact_of(SHAPES["intent"])).labels
+    assert labels["action"] == ("view", "buy", "rate")
+    assert labels["category"] == ("a", "b", "c", "d")

@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from intentrec.model import losses
+from intentrec.model.losses import item_loss, label_loss
+
+
+def plain(hidden_ND, items_VD, targets_N, weights_N, bias_V=None):
+    """The same by torch's own cross-entropy, with the whole matrix of logits."""
+    logits_NV = hidden_ND @ items_VD.T
+    if bias_V is not None:
+        logits_NV = logits_NV + bias_V
+    return (F.cross_entropy(logits_NV[:, 1:], targets_N - 1, reduction="none") * weights_N).sum()
+
+
+def inputs(num_events, num_items=50, width=8):
+    torch.manual_seed(num_events)
+    hidden_ND = torch.randn(num_events, width, requires_grad=True)
+    items_VD = torch.randn(num_items + 1, width, requires_grad=True)
+    bias_V = torch.randn(num_items + 1, requires_grad=True)
+    return hidden_ND, items_VD, torch.randint(1, num_items + 1, (num_events,)), torch.rand(num_events) * 3, bias_V
+
+
+@pytest.mark.parametrize("num_events", [1, 256, 257, 700])  # one chunk, exactly one, two, three
+@pytest.mark.parametrize("biased", [False, True])
+def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, biased):
+    hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(num_events)
+    given = [hidden_ND, items_VD, bias_V] if biased else [hidden_ND, items_VD]
+    ours = item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
+    theirs = plain(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    for own, other in zip(
+        torch.autograd.grad(ours * 0.5, given), torch.autograd.grad(theirs * 0.5, given), strict=True
+    ):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_table_read_for_the_query_and_predicted_gets_both_gradients():
+    hidden_ND, items_VD, targets_N, weights_N, _ = inputs(9)
+    read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()  # tied: the same table on both sides
+    ours = torch.autograd.grad(item_loss(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
+    read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()
+    theirs = torch.autograd.grad(plain(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_without_gradients_the_loss_is_the_same():
+    hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(300)
+    with torch.inference_mode():
+        ours = item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V)
+    torch.testing.assert_close(ours, item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V).detach())
+
+
+def test_no_events_cost_nothing_and_change_nothing():
+    items_VD = torch.randn(4, 3, requires_grad=True)
+    hidden_ND = torch.zeros(0, 3, requires_grad=True)
+    loss = item_loss(hidden_ND, items_VD, torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    loss.backward()
+    assert loss == 0
+    assert items_VD.grad.abs().sum() == 0
+
+
+def test_great_logits_do_not_overflow():
+    hidden_ND = torch.tensor([[1e4]], requires_grad=True)
+    items_VD = torch.tensor([[0.0], [1.0], [-1.0]], requires_grad=True)
+    loss = item_loss(hidden_ND, items_VD, torch.tensor([2]), torch.tensor([1.0]))
+    assert loss.item() == 20000.0  # ln(e^10000 + e^-10000) + 10000
+    loss.backward()
+    assert hidden_ND.grad.item() == 2.0  # sum of p * e - e_target = 1 - (-1)
+
+
+def test_the_logits_of_all_events_never_exist_at_once(monkeypatch):
+    shapes = []
+    real = torch.mm
+    monkeypatch.setattr(losses.torch, "mm", lambda *args, out: shapes.append(tuple(out.shape)) or real(*args, out=out))
+    hidden_ND, items_VD, targets_N, weights_N, _ = inputs(1000)
+    item_loss(hidden_ND, items_VD, targets_N, weights_N)
+    assert max(rows for rows, columns in shapes if columns == 50) == 256
+
+
+def test_several_true_labels_add_up_and_missing_ones_cost_nothing():
+    logits_NM = torch.log(torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]]))
+    labels_NK = torch.tensor([[0, 2], [2, -1], [-1, -1]])
+    loss = label_loss(logits_NM, labels_NK, torch.tensor([1.0, 2.0, 5.0]))
+    assert loss.item() == pytest.approx(-(math.log(0.5) + math.log(0.2)) - 2 * math.log(0.8), rel=1e-6)

@@ -1,0 +1,138 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import Catalogue, Field, preset_shape
+
+FIELDS = (Field("action", 3), Field("categories", 4, columns=2))
+NUM_ITEMS = 20
+SHAPES = {
+    "intent": preset_shape("intent", NUM_ITEMS, FIELDS, width=16),
+    "sasrec": preset_shape("sasrec", NUM_ITEMS, FIELDS, width=16),
+    "intent on ids and times": preset_shape("intent", NUM_ITEMS, (), width=16),
+    "intent without short term": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, short_term_days=None),
+    "intent with item bias": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, item_bias=True),
+}
+every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def network_of(shape):
+    torch.manual_seed(0)
+    num_categories = shape.num_categories
+    if num_categories:
+        categories_VC = torch.randint(0, num_categories + 1, (NUM_ITEMS + 1, 2))
+        categories_VC[0] = 0
+        catalogue = Catalogue(categories_VC, torch.arange(NUM_ITEMS + 1) * 1000)
+    else:
+        catalogue = Catalogue.without_categories([1000 * item for item in range(1, NUM_ITEMS + 1)])
+    network = IntentNetwork(shape, catalogue)
+    with torch.no_grad():  # zeros would hide what a bias or a category does
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def rows(shape, num_rows=4, length=8, seed=1):
+    torch.manual_seed(seed)
+    items_BL = torch.randint(0, NUM_ITEMS + 1, (num_rows, length))
+    times_BL = 10**9 + torch.randint(1, 5 * 86400, (num_rows, length)).cumsum(dim=1)
+    features_BCL = torch.randint(0, 4, (num_rows, shape.num_columns, length))
+    return items_BL, times_BL, features_BCL
+
+
+def everything(said):
+    return [said.queries_BLD, said.alpha_BLH, said.intents_BLD, *said.head_logits.values()]
+
+
+@every_shape
+def test_what_is_said_after_an_event_does_not_depend_on_any_later_one(shape):
+    network, (items_BL, times_BL, features_BCL) = network_of(shape), rows(shape)
+    before = network(items_BL, times_BL, features_BCL)
+    items_BL, times_BL, features_BCL = items_BL.clone(), times_BL.clone(), features_BCL.clone()
+    items_BL[:, 5:] = items_BL[:, 5:].flip(0)
+    times_BL[:, 5:] += 86400 * 30
+    features_BCL[:, :, 5:] = features_BCL[:, :, 5:].flip(0)
+    after = network(items_BL, times_BL, features_BCL)
+    for one, other in zip(everything(before), everything(after), strict=True):
+        torch.testing.assert_close(one[:, :5], other[:, :5])
+    assert not torch.allclose(before.queries_BLD[:, 5:], after.queries_BLD[:, 5:])
+
+
+@every_shape
+def test_padding_changes_nothing(shape):
+    network, given = network_of(shape), rows(shape)
+    padded = [torch.nn.functional.pad(values, (8, 0)) for values in given]
+    for one, other in zip(everything(network(*given)), everything(network(*padded)), strict=True):
+        torch.testing.assert_close(one, other[:, 8:], rtol=1e-4, atol=1e-5)
+
+
+@every_shape
+def test_a_row_alone_gets_what_it_gets_among_others(shape):
+    network, given = network_of(shape), rows(shape)
+    together = network(*given).queries_BLD
+    alone = torch.cat([network(*(values[[row]] for values in given)).queries_BLD for row in range(4)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    backwards = network(*(values.flip(0) for values in given)).queries_BLD.flip(0)
+    torch.testing.assert_close(together, backwards, rtol=1e-4, atol=1e-5)
+
+
+@every_shape
+def test_rows_of_padding_alone_give_no_nan_not_even_in_gradients(shape):
+    network = network_of(shape).train()
+    blank = [torch.zeros_like(values) for values in rows(shape)]
+    said = network(*blank)
+    assert all(torch.isfinite(values).all() for values in everything(said))
+    sum(values.sum() for values in everything(said)).backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+@every_shape
+def test_every_parameter_takes_part(shape):
+    network = network_of(shape).train()
+    said = network(*rows(shape, num_rows=64))
+    logits_BLV = said.queries_BLD @ network.item_vectors().T
+    if network.item_bias() is not None:
+        logits_BLV = logits_BLV + network.item_bias()
+    (logits_BLV.logsumexp(-1).sum() + sum(v.logsumexp(-1).sum() for v in said.head_logits.values())).backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert [name for name in idle if "items.categories" not in name] == []  # there may be no categories
+
+
+def test_alpha_and_z_are_the_mixture_of_projected_probabilities():
+    network = network_of(SHAPES["intent"])
+    said = network(*rows(SHAPES["intent"]))
+    torch.testing.assert_close(said.alpha_BLH.sum(dim=-1), torch.ones(4, 8))
+    projected = [network.intents.projected[head](logits.softmax(-1)) for head, logits in said.head_logits.items()]
+    by_hand = sum(said.alpha_BLH[..., [at]] * one for at, one in enumerate(projected))
+    torch.testing.assert_close(said.intents_BLD, by_hand)
+
+
+def test_without_heads_there_are_no_intents():
+    said = network_of(SHAPES["sasrec"])(*rows(SHAPES["sasrec"]))
+    assert said.head_logits == {}
+    assert said.alpha_BLH.shape == (4, 8, 0)
+    assert said.intents_BLD.abs().sum() == 0
+
+
+def test_item_loss_reaches_the_intent_heads_through_z():
+    network = network_of(SHAPES["intent"]).train()
+    network(*rows(SHAPES["intent"])).queries_BLD.square().sum().backward()
+    assert all(head.weight.grad.abs().sum() > 0 for head in network.intents.heads.values())
+
+
+def test_the_short_term_layer_forgets_what_lies_beyond_its_days():
+    shape = replace(SHAPES["intent"], short_term_days=1.0)
+    network = network_of(shape)
+    heard = []
+    network.short_term.register_forward_hook(lambda module, given, out: heard.append(out))
+    features_BCL = torch.ones(1, shape.num_columns, 2, dtype=torch.int64)
+    for pause_s in (86400, 86401):
+        for first in (3, 4):
+            items_BL = torch.tensor([[first, 7]])
+            times_BL = torch.tensor([[10**9, 10**9 + pause_s]])
+            network(items_BL, times_BL, features_BCL)
+    inside, outside = heard[0][:, 1] - heard[1][:, 1], heard[2][:, 1] - heard[3][:, 1]
+    assert inside.abs().max() > 0
+    assert outside.abs().max() == 0

@@ -1,0 +1,69 @@
+import json
+
+import pytest
+import torch
+
+from intentrec.model.job import EpochFigures, HeadFigures
+from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
+
+
+def saved_after(epoch):
+    heads = {"action": HeadFigures(0.5, 0.25, 1.5, 8)}
+    figures = [EpochFigures(n, {"item": 3.0 / n}, 2.0 / n, heads, 74, 0, 1.0) for n in range(1, epoch + 1)]
+    progress = Progress(epoch, 10 * epoch, figures, epoch, {"action": [1.0, 2.0]}, warm_started=True)
+    return Saved(progress, {"w": torch.full((2,), float(epoch))}, {"0.step": torch.tensor(1.0)}, {"w": torch.ones(2)})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for epoch in (1, 2, 3):
+        save_checkpoint(tmp_path, "mine", saved_after(epoch))
+    return tmp_path
+
+
+def test_the_newest_checkpoint_comes_back_as_it_was(folder):
+    saved, notes = load_newest(folder, "mine")
+    assert notes == ()
+    assert saved.progress == saved_after(3).progress
+    assert saved.weights["w"].tolist() == [3.0, 3.0]
+    assert saved.optimiser["0.step"].item() == 1.0
+    assert saved.best["w"].tolist() == [1.0, 1.0]
+
+
+def test_only_the_last_two_are_kept(folder):
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch_0002", "epoch_0003"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimiser.safetensors", "best.safetensors", "state.json"])
+def test_of_a_broken_checkpoint_the_one_before_is_used_and_that_is_said(folder, name):
+    path = folder / "epoch_0003" / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    saved, notes = load_newest(folder, "mine")
+    assert saved.progress.epoch == 2
+    assert len(notes) == 1
+    assert f"epoch_0003/{name}: has other bytes" in notes[0]
+
+
+def test_without_an_intact_checkpoint_there_is_none(folder):
+    for path in folder.glob("*/weights.safetensors"):
+        path.unlink()
+    saved, notes = load_newest(folder, "mine")
+    assert saved is None
+    assert len(notes) == 2
+
+
+def test_a_checkpoint_of_another_training_is_not_used(folder):
+    saved, notes = load_newest(folder, "another")
+    assert saved is None
+    assert "epoch_0003: belongs to another training, not used" in notes[0]
+
+
+def test_a_folder_that_does_not_exist_holds_none(tmp_path):
+    assert load_newest(tmp_path / "none", "mine") == (None, ())
+
+
+def test_state_is_plain_json(folder):
+    state = json.loads((folder / "epoch_0003" / "state.json").read_text())
+    assert state["progress"]["figures"][0]["train_loss"] == {"item": 3.0}

@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.model.synthetic import FIELDS, NUM_ITEMS, catalogue_of, rows_of
+
+from intentrec.errors import TrainingError
+from intentrec.model.batches import Batch
+from intentrec.model.distributed import OneRank
+from intentrec.model.job import Settings
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import preset_shape
+from intentrec.model.steps import Optimiser
+from intentrec.model.targets import targets_of, term_losses
+
+SHAPE = preset_shape("intent", NUM_ITEMS, FIELDS, width=8, dropout=0.0, id_drop=0.0)
+CATALOGUE = catalogue_of()
+
+
+def batch_of(rows):
+    tensors = {name: torch.tensor([row[name] for row in rows]) for name in ("items", "times", "weights", "features")}
+    features_BCL = tensors["features"].view(len(rows), -1, tensors["items"].shape[1])
+    row_ids_B = torch.tensor([row["row_id"] for row in rows])
+    return Batch(tensors["items"], tensors["times"], tensors["weights"], features_BCL, row_ids_B)
+
+
+def optimiser_of(ranks=None, **settings):
+    torch.manual_seed(0)
+    given = Settings(**{"warmup_steps": 0, **settings})
+    return Optimiser(IntentNetwork(SHAPE, CATALOGUE), CATALOGUE, ranks or OneRank(), given)
+
+
+def weights_of(optimiser):
+    return {name: value.clone() for name, value in optimiser.network.state_dict().items()}
+
+
+class Pair(OneRank):
+    """The second of two ranks in one process: adds what the first one summed before it."""
+
+    def __init__(self, firsts):
+        self.firsts = list(firsts)
+
+    def sum(self, numbers_N):
+        return numbers_N.add_(self.firsts.pop(0))
+
+
+class Recorder(OneRank):
+    """Notes what a rank would send."""
+
+    def __init__(self):
+        self.sent = []
+
+    def sum(self, numbers_N):
+        self.sent.append(numbers_N.clone())
+        return numbers_N
+
+
+def test_a_step_is_adam_on_item_loss_plus_lambda_times_the_intent_losses():
+    batch = batch_of(rows_of(6, 8, seed=1))
+    ours = optimiser_of(intent_weight=0.5, clip_norm=1e9, learning_rate=0.01)
+    theirs = optimiser_of().network
+    adam = torch.optim.Adam(theirs.parameters(), lr=0.01, betas=(0.9, 0.98))
+    for _ in range(3):
+        ours.step(batch)
+        adam.zero_grad()
+        targets = targets_of(SHAPE, CATALOGUE, batch)
+        losses_T, _ = term_losses(theirs, batch, targets)
+        means = [
+            loss / targets.weights_BL[targets.chosen(term)].sum()
+            for loss, term in zip(losses_T, ours_terms(), strict=True)
+        ]
+        (means[0] + 0.5 * sum(means[1:])).backward()
+        adam.step()
+    torch.testing.assert_close(dict(ours.network.state_dict()), dict(theirs.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+def ours_terms():
+    return ("item", "action", "category", "novelty", "item_age")
+
+
+def test_two_ranks_with_half_the_rows_each_take_the_step_of_one_rank_with_all():
+    rows = rows_of(9, 8, seed=1)
+    one = optimiser_of()
+    one.step(batch_of(rows))
+
+    # What the first rank sends depends on the weight of both: learn it from the second's first message.
+    weights = [Recorder(), Recorder()]
+    for ranks, part in zip(weights, (rows[:2], rows[2:]), strict=True):
+        optimiser_of(ranks).step(batch_of(part))
+    first = Recorder()
+    first_sum = first.sum
+    first.sum = lambda numbers_N: first_sum(numbers_N) + (weights[1].sent[0] if len(first.sent) == 1 else 0)
+    optimiser_of(first).step(batch_of(rows[:2]))
+    second = optimiser_of(Pair([first.sent[0], first.sent[1]]))
+    second.step(batch_of(rows[2:]))
+    torch.testing.assert_close(dict(second.network.state_dict()), dict(one.network.state_dict()), rtol=1e-4, atol=1e-6)
+
+
+def test_a_blank_batch_beside_real_ones_changes_nothing():
+    rows = rows_of(5, 8, seed=1)
+    alone = optimiser_of()
+    alone.step(batch_of(rows))
+    blank = Recorder()
+    blank_sum = blank.sum
+    weights = Recorder()
+    optimiser_of(weights).step(batch_of(rows))
+    blank.sum = lambda numbers_N: blank_sum(numbers_N) + (weights.sent[0] if len(blank.sent) == 1 else 0)
+    optimiser_of(blank).step(Batch.blank(8, SHAPE.num_columns))
+    assert blank.sent[0].sum() == 0
+    assert blank.sent[1].abs().sum() == 0
+    beside = optimiser_of(Pair(blank.sent))
+    beside.step(batch_of(rows))
+    torch.testing.assert_close(dict(beside.network.state_dict()), dict(alone.network.state_dict()), rtol=0, atol=0)
+
+
+def poisoned(value):
+    batch = batch_of(rows_of(4, 8, seed=1))
+    weights_BL = batch.weights_BL.clone()
+    weights_BL[0, -1] = value
+    return replace(batch, weights_BL=weights_BL)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e38])
+def test_a_step_that_is_not_finite_is_skipped_and_changes_nothing(value):
+    optimiser = optimiser_of()
+    before = weights_of(optimiser)
+    result = optimiser.step(poisoned(value))
+    if value != value:  # nan > 0 is false: the event is no target, the rest is learnt
+        assert result is not None
+        return
+    assert result is None
+    torch.testing.assert_close(weights_of(optimiser), before, rtol=0, atol=0)
+    assert optimiser.steps == 0
+    assert optimiser.step(batch_of(rows_of(4, 8, seed=1))) is not None  # and the next one is learnt
+
+
+def test_too_many_skipped_steps_in_a_row_end_the_training():
+    optimiser = optimiser_of(max_skipped_steps=2)
+    good, bad = batch_of(rows_of(4, 8, seed=1)), poisoned(float("inf"))
+    for batch in (bad, bad, good, bad, bad):  # never three in a row
+        optimiser.step(batch)
+    with pytest.raises(TrainingError, match=r"3 steps in a row had a loss or gradient that is not finite; lower"):
+        optimiser.step(bad)
+
+
+def test_gradients_are_clipped_together():
+    recorder = Recorder()
+    optimiser = optimiser_of(recorder, clip_norm=0.25)
+    optimiser.step(batch_of(rows_of(6, 8, seed=1)))
+    norm = torch.cat([p.grad.flatten() for p in optimiser.parameters]).norm()
+    assert recorder.sent[1].norm() > 0.25
+    assert norm.item() == pytest.approx(0.25, rel=1e-4)
+
+
+@pytest.mark.parametrize(("steps", "share"), [(1, 0.25), (2, 0.5), (4, 1.0), (6, 1.0)])
+def test_the_learning_rate_warms_up(steps, share):
+    optimiser = optimiser_of(warmup_steps=4, learning_rate=0.01)
+    for _ in range(steps):
+        optimiser.step(batch_of(rows_of(4, 8, seed=1)))
+    assert optimiser.adam.param_groups[0]["lr"] == pytest.approx(0.01 * share)
+
+
+def test_the_optimisers_state_has_three_tensors_per_parameter():
+    optimiser = optimiser_of()
+    optimiser.step(batch_of(rows_of(4, 8, seed=1)))
+    state = optimiser.state()
+    assert len(state) == 3 * len(optimiser.parameters)
+    assert state["0.step"].item() == 1
+    assert state["0.exp_avg"].abs().sum() > 0

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+
+from intentrec.model.batches import Batch
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import Catalogue, Field, preset_shape
+from intentrec.model.targets import targets_of, term_losses, term_weights, terms_of
+
+SHAPE = preset_shape("intent", 3, [Field("action", 2)], width=8, dropout=0.0, id_drop=0.0)
+CATALOGUE = Catalogue.without_categories([50, 60, 70])
+
+
+def batch_of(items, times, weights, actions):
+    return Batch(
+        torch.tensor([items]),
+        torch.tensor([times]),
+        torch.tensor([weights]),
+        torch.tensor([[actions]]),
+        torch.tensor([0]),
+    )
+
+
+# padding, then item 1, an unknown item, item 3 as context only, item 2
+BATCH = batch_of([0, 1, 0, 3, 2], [0, 100, 200, 300, 400], [0.0, 1.0, 1.0, 0.0, 2.0], [0, 1, 2, 1, 2])
+
+
+def test_the_item_is_the_first_term():
+    assert terms_of(SHAPE) == ("item", "action", "novelty", "item_age")
+
+
+def test_every_event_is_the_target_of_the_one_before_it():
+    targets = targets_of(SHAPE, CATALOGUE, BATCH)
+    assert targets.items_BL.tolist() == [[0, 0, 3, 2, 0]]
+    assert targets.weights_BL.tolist() == [[0.0, 1.0, 0.0, 2.0, 0.0]]
+
+
+def test_a_term_counts_where_it_has_something_to_predict():
+    targets = targets_of(SHAPE, CATALOGUE, BATCH)
+    assert targets.chosen("item").tolist() == [[False, False, False, True, False]]
+    assert targets.chosen("action").tolist() == [[False, True, False, True, False]]  # of the unknown item too
+    assert term_weights(SHAPE, targets).tolist() == [2.0, 3.0, 2.0, 2.0]
+
+
+def test_losses_are_weighted_sums_of_surprises():
+    torch.manual_seed(0)
+    network = IntentNetwork(SHAPE, CATALOGUE)
+    losses_T, said = term_losses(network, BATCH, targets_of(SHAPE, CATALOGUE, BATCH))
+    logits = said.queries_BLD[0, 3] @ network.item_vectors()[1:].T  # item 0 takes no share
+    assert losses_T[0].item() == pytest.approx(-2.0 * logits.log_softmax(0)[1].item(), rel=1e-5)
+    action = said.head_logits["action"][0].log_softmax(-1)
+    assert losses_T[1].item() == pytest.approx(-(1.0 * action[1, 1] + 2.0 * action[3, 1]).item(), rel=1e-5)
+
+
+def test_a_blank_batch_has_no_weight_and_no_loss():
+    blank = Batch.blank(4, 1)
+    targets = targets_of(SHAPE, CATALOGUE, blank)
+    losses_T, _ = term_losses(IntentNetwork(SHAPE, CATALOGUE), blank, targets)
+    assert term_weights(SHAPE, targets).tolist() == [0.0] * 4
+    assert losses_T.tolist() == [0.0] * 4
+    assert all(math.isfinite(loss) for loss in losses_T.tolist())

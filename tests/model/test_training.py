@@ -1,0 +1,244 @@
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.model.synthetic import DAY_S, FIELDS, NUM_ITEMS, START_S, catalogue_of, rows_of, write_shard
+
+from intentrec.errors import InputError, TrainingError
+from intentrec.model import training
+from intentrec.model.checkpoint import load_artifact, save_catalogue
+from intentrec.model.distributed import Launch, OneRank, launch
+from intentrec.model.inference import Histories, Scorer
+from intentrec.model.job import Settings
+from intentrec.model.shape import Catalogue, preset_shape
+from intentrec.model.topk import Ragged, top_k
+from intentrec.model.training import run_rank
+
+FAST = Settings(epochs=4, events_per_batch=256, learning_rate=0.01, warmup_steps=5)
+
+
+def weights_of(job):
+    return load_artifact(Path(job.output)).weights
+
+
+def equal(job, other):
+    torch.testing.assert_close(weights_of(job), weights_of(other), rtol=0, atol=0)
+    return True
+
+
+def interrupt(monkeypatch, at_call):
+    """Fail when the rows are opened for the n-th time: twice an epoch, to learn and to judge."""
+    real, calls = training.epoch_batches, []
+
+    def opened(*args):
+        calls.append(args)
+        if len(calls) == at_call:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(training, "epoch_batches", opened)
+
+
+def test_a_model_learns_what_follows_what_and_beats_the_majority_in_every_head(make_job):
+    job = make_job(replace(FAST, epochs=6, patience=6))
+    (result,) = launch(run_rank, job)
+    first, last = result.epochs[0], result.epochs[-1]
+    assert last.train_loss["item"] < 0.5 * first.train_loss["item"]
+    assert last.validation_loss < np.log(NUM_ITEMS) / 2  # item i is always followed by i + 1
+    assert last.heads["action"].accuracy > 0.95 > last.heads["action"].majority_share
+    assert last.heads["category"].accuracy > last.heads["category"].majority_share
+    assert [epoch.rows for epoch in result.epochs] == [74] * 6
+    assert result.best_epoch == 1 + int(np.argmin([epoch.validation_loss for epoch in result.epochs]))
+    (rank,) = result.ranks
+    assert (rank.rank, rank.pid, rank.device, rank.files, rank.rows) == (0, os.getpid(), "cpu", 2, 74)
+
+
+def test_the_artifact_is_complete_and_says_how_frequent_labels_were(make_job):
+    job = make_job(replace(FAST, epochs=1))
+    (result,) = launch(run_rank, job)
+    artifact = load_artifact(Path(job.output), result.files)
+    assert artifact.shape == job.shape
+    assert artifact.vocabulary.items[0] == "item 1"
+    assert artifact.facts["best_epoch"] == 1
+    targets = sum(row["length"] - 1 for row in [*rows_of(50, 8, seed=1), *rows_of(24, 16, seed=2)])
+    assert sum(artifact.facts["label_counts"]["action"]) == targets
+    assert not Path(job.checkpoints).exists()
+
+
+def test_the_same_training_twice_is_bit_equal_and_another_seed_is_not(make_job):
+    jobs = [make_job(replace(FAST, epochs=2, seed=seed), name=name) for seed, name in ((1, "a"), (1, "b"), (2, "c"))]
+    hashes = [launch(run_rank, job)[0].weights_sha256 for job in jobs]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize("at_call", [3, 6])  # in epoch 2, learning; in epoch 3, judging
+def test_a_training_that_was_stopped_goes_on_and_ends_bit_equal(make_job, monkeypatch, at_call):
+    whole, stopped = make_job(FAST, name="whole"), make_job(FAST, name="stopped")
+    (uninterrupted,) = launch(run_rank, whole)
+    with monkeypatch.context() as patch:
+        interrupt(patch, at_call)
+        with pytest.raises(KeyboardInterrupt):
+            launch(run_rank, stopped)
+    assert not Path(stopped.output).exists()
+    (resumed,) = launch(run_rank, stopped)
+    assert resumed.resumed_after == at_call // 2 - (at_call % 2 == 0)
+    assert equal(whole, stopped)
+    assert [epoch.validation_loss for epoch in resumed.epochs] == [
+        epoch.validation_loss for epoch in uninterrupted.epochs
+    ]
+
+
+def test_a_broken_checkpoint_is_passed_over_and_the_end_is_still_bit_equal(make_job, monkeypatch):
+    whole, stopped = make_job(FAST, name="whole"), make_job(FAST, name="stopped")
+    launch(run_rank, whole)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            launch(run_rank, stopped)
+    (Path(stopped.checkpoints) / "epoch_0002" / "weights.safetensors").write_bytes(b"")
+    (resumed,) = launch(run_rank, stopped)
+    assert resumed.resumed_after == 1
+    assert "epoch_0002/weights.safetensors: has 0 bytes" in resumed.notes[0]
+    assert equal(whole, stopped)
+
+
+def test_two_ranks_end_with_one_set_of_weights_close_to_that_of_one_rank(make_job):
+    still = preset_shape("intent", NUM_ITEMS, FIELDS, width=16, dropout=0.0, id_drop=0.0)
+    settings = replace(FAST, epochs=3, events_per_batch=4096, intent_weight=1.0)  # one global batch per bucket
+    alone = make_job(settings, still, "alone", validation=())
+    together = make_job(settings, still, "together", validation=())
+    (one,) = launch(run_rank, alone)
+    first, second = launch(run_rank, together, Launch(2, "local"))
+    assert first.weights_sha256 == second.weights_sha256
+    assert [epoch.train_loss for epoch in first.epochs] == [epoch.train_loss for epoch in second.epochs]
+    assert sum(rank.rows for rank in first.ranks) == 74
+    assert {rank.rows for rank in first.ranks} in ({37}, {61, 13})  # 37 + 13 rows of one bucket, 24 in one group
+    assert [epoch.rows for epoch in first.epochs] == [74] * 3
+    assert len({rank.pid for rank in first.ranks}) == 2
+    for epoch, other in zip(one.epochs, first.epochs, strict=True):
+        assert epoch.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+    torch.testing.assert_close(weights_of(alone), weights_of(together), rtol=0.01, atol=2e-4)
+
+
+def test_training_stops_when_validation_has_not_improved_for_its_patience(make_job):
+    job = make_job(replace(FAST, epochs=9, patience=2, learning_rate=1e-30))  # nothing is learnt
+    (result,) = launch(run_rank, job)
+    assert len(result.epochs) == 3
+    assert result.best_epoch == 1
+
+
+def test_without_validation_rows_the_last_epoch_is_kept(make_job):
+    (result,) = launch(run_rank, make_job(replace(FAST, epochs=3, patience=1), validation=()))
+    assert result.best_epoch == len(result.epochs) == 3
+    assert [epoch.validation_loss for epoch in result.epochs] == [None] * 3
+
+
+def with_weight(job, folder, value):
+    """The same job with one row that has an extreme weight."""
+    rows = rows_of(50, 8, seed=1)
+    rows[0]["weights"][-1] = value
+    shard = write_shard(folder / "extreme", "train", 8, rows, [50])
+    return replace(job, train=(replace(shard, rows=50),))
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(make_job, tmp_path):
+    job = with_weight(make_job(replace(FAST, epochs=2, events_per_batch=80)), tmp_path, float("inf"))
+    (result,) = launch(run_rank, job)
+    assert [epoch.skipped_steps for epoch in result.epochs] == [1, 1]  # 5 batches of 10 rows, one of them bad
+    assert all(torch.isfinite(weights).all() for weights in weights_of(job).values())
+    assert np.isfinite(result.epochs[0].train_loss["item"])
+
+
+def test_too_many_of_them_end_the_training(make_job, tmp_path):
+    settings = replace(FAST, epochs=3, events_per_batch=4096, max_skipped_steps=1)
+    with pytest.raises(TrainingError, match=r"2 steps in a row had a loss or gradient that is not finite"):
+        launch(run_rank, with_weight(make_job(settings), tmp_path, float("inf")))
+
+
+def test_a_warm_start_goes_on_from_the_old_weights(make_job):
+    old = make_job(FAST, name="old", validation=())
+    (before,) = launch(run_rank, old)
+    new = make_job(replace(FAST, epochs=1), name="new", validation=(), warm_start=old.output)
+    (after,) = launch(run_rank, new)
+    assert after.warm_started
+    assert after.epochs[0].train_loss["item"] < before.epochs[0].train_loss["item"]
+    unchanged = make_job(replace(FAST, epochs=1, learning_rate=1e-30), name="same", warm_start=old.output)
+    launch(run_rank, unchanged)
+    torch.testing.assert_close(weights_of(unchanged), weights_of(old))
+
+
+def test_what_forbids_a_warm_start_is_noted_and_training_begins_from_nothing(make_job):
+    old = make_job(replace(FAST, epochs=1), name="old")
+    launch(run_rank, old)
+    wider = preset_shape("intent", NUM_ITEMS, FIELDS, width=24)
+    (result,) = launch(run_rank, make_job(replace(FAST, epochs=1), wider, "new", warm_start=old.output))
+    assert not result.warm_started
+    assert result.notes == (f"no warm start from {old.output}: width changed; trained from nothing",)
+
+
+def test_a_corrupt_model_to_start_from_is_refused(make_job):
+    old = make_job(replace(FAST, epochs=1), name="old")
+    launch(run_rank, old)
+    path = Path(old.output, "weights.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match=r"weights.safetensors: has other bytes"):
+        launch(run_rank, make_job(FAST, name="new", warm_start=old.output))
+
+
+def test_files_of_another_night_are_refused(make_job, tmp_path):
+    job = make_job(FAST)
+    save_catalogue(tmp_path / "small", Catalogue.without_categories([1, 2]))
+    with pytest.raises(InputError, match=r"small: has 2 items, the network 12; run build_examples again"):
+        launch(run_rank, replace(job, catalogue=str(tmp_path / "small")))
+    (tmp_path / "few").write_text(json.dumps({"items": ["a"], "values": {}}))
+    with pytest.raises(InputError, match=r"few: has 1 items, the network 12"):
+        launch(run_rank, replace(job, vocabulary=str(tmp_path / "few")))
+
+
+def test_no_rows_to_train_on_are_refused(make_job):
+    with pytest.raises(TrainingError, match=r"examples: no rows to train on"):
+        launch(run_rank, make_job(FAST, train=()))
+
+
+def test_ranks_with_other_weights_are_noticed(make_job):
+    class Disagreeing(OneRank):
+        def gather(self, value):
+            return [value, "another hash"] if isinstance(value, str) else [value]
+
+    with pytest.raises(TrainingError, match=r"the ranks ended with 2 different sets of weights; run again"):
+        run_rank(Disagreeing(), make_job(replace(FAST, epochs=1)))
+
+
+def test_threads_and_random_numbers_of_the_caller_stay_as_they_were(make_job):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    launch(run_rank, replace(make_job(FAST), settings=replace(FAST, epochs=1, threads=2)))
+    assert torch.get_num_threads() == 1
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("preset", ["intent", "sasrec"])
+def test_on_a_checkerboard_the_withheld_item_is_recommended(make_job, tmp_path, preset):
+    """Even users see five of the six even items, odd users odd ones: the sixth is the one that must be recommended."""
+    random = np.random.default_rng(0)
+    rows, withheld = [], []
+    for user in range(60):
+        *items, last = random.permutation(np.arange(2 - user % 2, NUM_ITEMS + 1, 2)).tolist()
+        row = {"row_id": user, "length": 5, "items": items, "weights": [1.0] * 5}
+        row["times"] = (START_S + 20 * DAY_S + np.arange(5) * 3600).tolist()
+        row["features"] = [1] * 5 + catalogue_of().categories_VC[items].T.flatten().tolist()
+        rows.append(row)
+        withheld.append(last)
+    shard = write_shard(tmp_path / "board", "train", 5, rows, [60])
+    shape = preset_shape(preset, NUM_ITEMS, FIELDS, width=16, dropout=0.0)
+    job = make_job(replace(FAST, epochs=40, events_per_batch=100), shape, train=(shard,), validation=())
+    launch(run_rank, job)
+    scorer = Scorer(load_artifact(Path(job.output)))
+    shown = Histories(*([np.array(row[name]) for row in rows] for name in ("items", "times", "features")))
+    queries_BD = scorer.encode(shown).queries_BD
+    found = top_k(queries_BD, scorer.items_VD, 1, excluded=Ragged.of(shown.items))
+    assert found.items_BK[:, 0].tolist() == withheld

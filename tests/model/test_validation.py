@@ -1,0 +1,82 @@
+import math
+
+import pytest
+import torch
+from tests.model.test_targets import BATCH, batch_of
+
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import Catalogue, Field, preset_shape
+from intentrec.model.targets import targets_of
+from intentrec.model.validation import count_labels, majority_labels, no_labels, validate
+
+SHAPE = preset_shape("intent", 3, [Field("action", 2)], width=8)
+CATALOGUE = Catalogue.without_categories([50, 60, 70])
+
+
+def network_that_says(probabilities):
+    """A network whose action head gives fixed probabilities."""
+    network = IntentNetwork(SHAPE, CATALOGUE)
+    head = network.intents.heads["action"]
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor(probabilities).log())
+    return network
+
+
+def test_labels_are_counted_once_per_target_whatever_its_weight():
+    counts = no_labels(network_that_says([0.5, 0.5]))
+    count_labels(counts, targets_of(SHAPE, CATALOGUE, BATCH))
+    assert counts["action"].tolist() == [0.0, 2.0]
+    assert counts["item_age"].tolist() == [1.0] + [0.0] * 7
+
+
+def test_the_first_of_equally_frequent_labels_is_the_majority():
+    assert majority_labels({"action": torch.tensor([3.0, 5.0, 5.0])}) == {"action": 1}
+
+
+def test_a_head_is_judged_against_the_majority_label():
+    # targets after the first event: actions 2, 1, 2
+    batch = batch_of([1, 2, 3, 1], [100, 200, 300, 400], [1.0, 1.0, 1.0, 9.0], [1, 2, 1, 2])
+    majority = {"action": 0, "novelty": 0, "item_age": 0}
+    action = validate(network_that_says([0.2, 0.8]), CATALOGUE, [batch], majority).heads["action"]
+    assert action.accuracy == pytest.approx(2 / 3)  # always says 2
+    assert action.majority_share == pytest.approx(1 / 3)  # always says 1
+    assert action.nll == pytest.approx(-(2 * math.log(0.8) + math.log(0.2)) / 3)
+    assert action.num_events == 3
+
+
+def test_one_of_several_true_labels_is_right():
+    shape = preset_shape("intent", 3, [Field("categories", 3, columns=2)], width=8)
+    catalogue = Catalogue(torch.tensor([[0, 0], [1, 3], [2, 0], [1, 0]]), torch.tensor([0, 50, 60, 70]))
+    network = IntentNetwork(shape, catalogue)
+    with torch.no_grad():
+        network.intents.heads["category"].weight.zero_()
+        network.intents.heads["category"].bias.copy_(torch.tensor([0.25, 0.25, 0.5]).log())
+    batch = batch_of([2, 1, 2], [100, 200, 300], [1.0, 1.0, 1.0], [0, 0, 0])
+    two_columns = torch.zeros(1, 2, 3, dtype=torch.int64)
+    batch = type(batch)(batch.items_BL, batch.times_BL, batch.weights_BL, two_columns, batch.row_ids_B)
+    figures = validate(network, catalogue, [batch], {"category": 0, "novelty": 0, "item_age": 0}).heads["category"]
+    assert figures.accuracy == 1 / 2  # says 3: one of item 1's categories (1 and 3), not item 2's
+    assert figures.majority_share == 1 / 2
+    assert figures.nll == pytest.approx(-((math.log(0.25) + math.log(0.5)) / 2 + math.log(0.25)) / 2)
+
+
+def test_the_item_loss_is_a_mean_over_weights():
+    network = network_that_says([0.5, 0.5])
+    torch.nn.init.zeros_(network.items.ids.weight)  # all items alike: each of 3 has a third
+    judged = validate(network, CATALOGUE, [BATCH, BATCH], {"action": 0, "novelty": 0, "item_age": 0})
+    assert judged.item_loss == pytest.approx(math.log(3))
+
+
+def test_nothing_to_judge_gives_nan_not_an_error():
+    judged = validate(network_that_says([0.5, 0.5]), CATALOGUE, [], {"action": 0, "novelty": 0, "item_age": 0})
+    assert math.isnan(judged.item_loss)
+    assert judged.heads["action"].num_events == 0
+    assert math.isnan(judged.heads["action"].accuracy)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_stays_in_its_mode(training):
+    network = network_that_says([0.5, 0.5]).train(training)
+    validate(network, CATALOGUE, [BATCH], {"action": 0, "novelty": 0, "item_age": 0})
+    assert network.training is training

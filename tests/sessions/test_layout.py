@@ -1,0 +1,50 @@
+from datetime import date
+
+import pytest
+
+from intentrec.config import Config, SessionsConfig
+from intentrec.errors import ConfigError
+from intentrec.sessions import REBUILDING, Built, Limits, compare_layout, settings_of
+
+CONFIG = Config.model_validate(
+    {
+        "warehouse": "w",
+        "input": {
+            "events": {"path": "x", "format": "json", "columns": {"user_id": "u", "item_id": "i", "occurred_at": "t"}}
+        },
+    }
+)
+
+
+def test_limits_are_integers_of_microseconds():
+    limits = Limits.of(SessionsConfig(gap_minutes=30, max_hours=24, max_events=1000))
+    assert limits == Limits(30 * 60 * 1_000_000, 24 * 3600 * 1_000_000, 1000)
+
+
+def test_what_is_remembered_is_read_back_and_fits_into_a_property():
+    built = Built(settings_of(CONFIG), date(2024, 5, 1), 7, 2)
+    assert Built.from_text(built.text()) == built
+    assert "'" not in built.text()
+    assert "\\" not in built.text()
+
+
+@pytest.mark.parametrize("text", [None, REBUILDING])
+def test_a_table_that_was_never_finished_has_nothing_to_build_on(text):
+    assert Built.from_text(text) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("sessions.gap_minutes", 20, "sessions.gap_minutes: is 20, but table sessions was built with 30"),
+        ("sessions.max_hours", 12, "sessions.max_hours: is 12, but table sessions was built with 24"),
+        ("sessions.max_events", 9, "sessions.max_events: is 9, but table sessions was built with 1000"),
+        ("timezone", "Europe/Berlin", "timezone: is Europe/Berlin, but table sessions was built with UTC"),
+        ("day_starts_at", "02:36", "day_starts_at: is 02:36, but table sessions was built with 00:00"),
+    ],
+)
+def test_another_limit_on_a_filled_table_names_its_key(key, value, told):
+    built = Built(settings_of(CONFIG), date(2024, 5, 1), 7, 2)
+    compare_layout(built, settings_of(CONFIG))
+    with pytest.raises(ConfigError, match=told):
+        compare_layout(built, settings_of(CONFIG) | {key: value})

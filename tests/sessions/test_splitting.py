@@ -1,0 +1,184 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intentrec.sessions import Limits, split
+
+CONTEXT = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
+MINUTE = 60_000_000
+LIMITS = Limits(gap_us=30 * MINUTE, max_us=120 * MINUTE, max_events=4)
+
+
+def table(rows):
+    """rows: (user, microsecond, sequence, event_id) or with (chain_us, held_id) after them, sorted."""
+    users, times, sequences, ids, chains, held = zip(*((*row, None, None)[:6] for row in rows), strict=True)
+    return pa.table(
+        {
+            "user_id": pa.array(users, pa.string()),
+            "occurred_at": pa.array(times, pa.timestamp("us", "UTC")),
+            "sequence": pa.array(sequences, pa.int64()),
+            "event_id": pa.array(ids, pa.string()),
+            "item_id": pa.array([f"item of {id_}" for id_ in ids], pa.string()),
+            "action": pa.array(["view"] * len(rows), pa.string()),
+            "value": pa.array([1.0] * len(rows), pa.float64()),
+            "context": pa.array([[]] * len(rows), CONTEXT),
+            "chain_us": pa.array(chains, pa.int64()),
+            "held_id": pa.array(held, pa.string()),
+        }
+    )
+
+
+def micros(instant):
+    return round((instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
+
+
+def cut(rows, limits=LIMITS, batch=1000):
+    sessions = [row for part in split(table(rows).to_batches(max_chunksize=batch), limits) for row in part.to_pylist()]
+    for row in sessions:
+        assert row["num_events"] == len(row["events"])
+        assert (row["started_at"], row["ended_at"]) == (
+            row["events"][0]["occurred_at"],
+            row["events"][-1]["occurred_at"],
+        )
+        assert all(event["item_id"] == f"item of {event['event_id']}" for event in row["events"])
+    return sessions
+
+
+def ids(sessions):
+    return ["".join(event["event_id"] for event in row["events"]) for row in sessions]
+
+
+def flags(sessions):
+    return [(row["cut_at_start"], row["cut_at_end"]) for row in sessions]
+
+
+def at(user, *minutes_and_ids):
+    return [(user, round(minute * MINUTE), 0, id_) for minute, id_ in minutes_and_ids]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 1000])
+def test_a_pause_of_exactly_the_gap_does_not_split_and_a_microsecond_more_does(batch):
+    rows = at("ann", (0, "a"), (30, "b")) + [("ann", 60 * MINUTE + 1, 0, "c")] + at("bob", (60, "d"))
+    assert ids(cut(rows, batch=batch)) == ["ab", "c", "d"]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 1000])
+def test_the_last_event_may_come_exactly_max_hours_after_the_first(batch):
+    rows = at("ann", (0, "a"), (30, "b"), (60, "c"), (90, "d")) + at("bob", (0, "e"), (29, "f"), (58, "g"))
+    assert ids(cut(rows, Limits(30 * MINUTE, 90 * MINUTE, 9), batch)) == ["abcd", "efg"]
+    sessions = cut(rows, Limits(30 * MINUTE, 89 * MINUTE, 9), batch)
+    assert ids(sessions) == ["abc", "d", "efg"]
+    assert flags(sessions) == [(False, True), (True, False), (False, False)]
+    assert [row["chain_us"] for row in sessions] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 1000])
+def test_a_session_of_max_events_is_whole_and_one_more_event_is_cut_off(batch):
+    rows = at("ann", (0, "a"), (1, "b"), (2, "c"), (3, "d"), (4, "e")) + at("bob", (1, "f"))
+    sessions = cut(rows, batch=batch)
+    assert ids(sessions) == ["abcd", "e", "f"]
+    assert flags(sessions) == [(False, True), (True, False), (False, False)]
+    assert [row["chain_us"] for row in sessions] == [0, 0, MINUTE]
+    assert ids(cut(rows[:4], batch=batch)) == ["abcd"]
+
+
+def test_sessions_cut_inside_one_instant_name_their_first_event_but_the_first():
+    rows = [("ann", 5, sequence, f"e{sequence}") for sequence in range(9)]
+    sessions = cut(rows)
+    assert ids(sessions) == ["e0e1e2e3", "e4e5e6e7", "e8"]
+    assert [row["twin"] for row in sessions] == [None, "e4", "e8"]
+
+
+def test_a_repeated_event_is_dropped_even_at_the_border_of_two_batches():
+    rows = at("ann", (0, "a"), (0, "a"), (0, "b"), (1, "c"), (1, "c")) + at("bob", (1, "c"))
+    for batch in (1, 2, 3, 1000):
+        assert ids(cut(rows, batch=batch)) == ["abc", "c"]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_a_marked_first_event_of_a_user_continues_its_chain_and_others_do_not(batch):
+    rows = [
+        ("ann", 50 * MINUTE, 0, "a", 10 * MINUTE, "held"),
+        ("ann", 70 * MINUTE, 0, "b", 20 * MINUTE, "not the first"),
+        ("bob", 70 * MINUTE, 0, "c"),
+    ]
+    sessions = cut(rows, batch=batch)
+    assert [(row["chain_us"], row["held_id"]) for row in sessions] == [(10 * MINUTE, "held"), (70 * MINUTE, None)]
+    assert flags(sessions) == [(True, False), (False, False)]
+    assert ids(sessions) == ["ab", "c"]
+
+
+def test_no_events_are_no_sessions():
+    assert [*split([], LIMITS)] == []
+    assert [*split(table(at("ann", (0, "a"))).slice(0, 0).to_batches(), LIMITS)] == []
+
+
+def by_the_definition(rows, limits):
+    """The sessions as (user, start, ids, cut_at_start, cut_at_end, chain, twin), one event after the other."""
+    found = []
+    for user, time, _, id_ in rows:
+        last = found[-1] if found else None
+        if last is None or last["user"] != user or time - last["end"] > limits.gap_us:
+            found.append(
+                {"user": user, "start": time, "end": time, "ids": [id_], "cuts": [False, False], "chain": time}
+            )
+        elif time - last["start"] > limits.max_us or len(last["ids"]) == limits.max_events:
+            last["cuts"][1] = True
+            twin = id_ if time == last["start"] else None
+            found.append(last | {"start": time, "end": time, "ids": [id_], "cuts": [True, False], "twin": twin})
+        else:
+            last["end"] = time
+            last["ids"].append(id_)
+    return [(row["user"], row["start"], row["ids"], *row["cuts"], row["chain"], row.get("twin")) for row in found]
+
+
+def as_tuples(sessions):
+    return [
+        (row["user_id"], micros(row["started_at"]), [event["event_id"] for event in row["events"]], row["cut_at_start"],
+         row["cut_at_end"], row["chain_us"], row["twin"])
+        for row in sessions
+    ]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    times=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.integers(0, 1)), min_size=1, max_size=40),
+    limits=st.builds(Limits, st.integers(1, 5), st.integers(1, 12), st.integers(1, 5)),
+    batch=st.integers(1, 15),
+)
+def test_any_events_in_any_batches_give_the_sessions_of_the_definition(times, limits, batch):
+    rows = sorted((user, time, sequence, f"e{number:02d}") for number, (user, time, sequence) in enumerate(times))
+    assert as_tuples(cut(rows, limits, batch)) == by_the_definition(rows, limits)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    times=st.lists(st.integers(0, 60), min_size=2, max_size=40),
+    limits=st.builds(Limits, st.integers(1, 5), st.integers(3, 12), st.integers(1, 5)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sessions_rebuilt_around_new_events_equal_those_of_all_events(times, limits, seed):
+    """What the job does: keep the sessions that ended before the new events' reach, cut the rest again."""
+    rows = sorted(("ann", time, 0, f"e{number:02d}") for number, time in enumerate(times))
+    late = np.random.default_rng(seed).random(len(rows)) < 0.3
+    stored = [row for row, is_late in zip(rows, late, strict=True) if not is_late]
+    new = [row for row, is_late in zip(rows, late, strict=True) if is_late]
+    if not stored or not new:
+        return
+    before = cut(stored, limits)
+    reach = new[0][1] - limits.gap_us
+    kept = [row for row in before if micros(row["ended_at"]) < reach]
+    again = [
+        ("ann", micros(event["occurred_at"]), 0, event["event_id"])
+        + ((row["chain_us"], "held") if place == 0 and row["cut_at_start"] else (None, None))
+        for row in before if micros(row["ended_at"]) >= reach
+        for place, event in enumerate(row["events"])
+    ]  # fmt: skip
+    rebuilt = cut(sorted([*((*row, None, None) for row in new), *again], key=lambda row: row[:4]), limits)
+    expected = by_the_definition(rows, limits)
+    found = as_tuples([*kept, *rebuilt])
+    assert [row[:6] for row in found] == [row[:6] for row in expected]
