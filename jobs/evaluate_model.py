@@ -52,37 +52,37 @@ REFIT_RATE = 0.3  # of training.learning_rate: the refit adds days, it does not 
 
 def evaluate_model(run: Run) -> dict[str, int]:
     """Judge, decide, and train a promoted model on through the held-out days."""
-    night, model = night_of(run), tonights_challenger(run)
+    night, examples = night_of(run), find_examples(*pinned_examples(run))
     numbers = collect_numbers(night, eligible_items(night.items, night.end()))
-    challenger = load_artifact(model.folder, model.files)
-    judgements, num_users = _judgements(run, night, numbers, challenger, model.model_id)
+    model = tonights_challenger(run) if examples.of("train") else None
+    challenger = None if model is None else load_artifact(model.folder, model.files)
+    judgements, num_users = _judgements(run, night, numbers, model, challenger)
     measured = [
         Measured(each.name, "all", f.metric, f.k, None, f.value, f.low, f.high, f.num_users)
         for each in judgements
         for f in each.figures
     ]
-    examples = find_examples(*pinned_examples(run))
+    if model is None or challenger is None:
+        record_figures(run, "evaluate_model", measured)
+        run.refuse("gate: there is no challenger tonight: the history is too short to train on")
+        return {"users": num_users, "promoted": 0}
     if challenger.shape.heads:
         for head, figures in judge_heads(challenger, examples.of("holdout")).heads.items():
-            counted = {"num_users": figures.num_events}
-            measured.append(Measured(model.model_id, head, "accuracy", None, None, figures.accuracy, **counted))
-            measured.append(
-                Measured(model.model_id, head, "majority_share", None, None, figures.majority_share, **counted)
-            )
+            shares = {"accuracy": figures.accuracy, "majority_share": figures.majority_share}
+            measured += [Measured(model.model_id, head, name, None, None, share) for name, share in shares.items()]
     record_figures(run, "evaluate_model", measured)
-    decision = _decision(run, judgements, model.model_id)
-    serving = None
+    decision, serving = _decision(run, judgements, model.model_id), None
     if decision.verdict == "promoted":
         serving = _refit(run, night, numbers, model).model_id if run.config.evaluation.refit else model.model_id
     else:
-        run.refuse(f"gate: challenger {model.model_id} refused: {decision.reason}")
+        run.refuse(f"gate: challenger {model.model_id} {decision.reason}")
     _record(run, decision, model.model_id, serving)
-    run.log(f"gate: {decision.verdict}: {decision.reason}")
+    run.log(f"gate: {decision.reason}")
     return {"users": num_users, "promoted": int(decision.verdict == "promoted")}
 
 
 def _judgements(
-    run: Run, night: Night, numbers: Numbers, challenger: Artifact, model_id: str
+    run: Run, night: Night, numbers: Numbers, model: Model | None, challenger: Artifact | None
 ) -> tuple[list[Judgement], int]:
     """Judge the challenger, the champion and the baselines on the same users of the held-out days."""
     settings, windows = run.config.evaluation, run.config.evaluation.popularity_hours
@@ -100,7 +100,7 @@ def _judgements(
     allowed = numbers.allowed_before(since)
 
     def recommenders() -> Iterator[Recommender]:
-        for name, artifact in _models(run, challenger, model_id):
+        for name, artifact in _models(run, model, challenger):
             yield ModelRecommender(name, Scorer(artifact), prior_of(artifact).bias(counts), allowed)
         popular = {hours: PopularityBaseline.of(counts, hours) for hours in windows}
         yield from (CountingRecommender(baseline, allowed) for baseline in popular.values())
@@ -111,10 +111,11 @@ def _judgements(
     return [judge(each, users, settings.k, allowed, seed) for each in recommenders()], len(users)
 
 
-def _models(run: Run, challenger: Artifact, model_id: str) -> Iterator[tuple[str, Artifact]]:
-    yield model_id, challenger
+def _models(run: Run, model: Model | None, challenger: Artifact | None) -> Iterator[tuple[str, Artifact]]:
+    if model is not None and challenger is not None:
+        yield model.model_id, challenger
     champion = champion_of(run)
-    if champion is not None and champion.model_id != model_id:
+    if champion is not None:
         rival = get_model(run, champion.model_id)
         yield rival.model_id, load_artifact(rival.folder, rival.files)
 
@@ -134,7 +135,7 @@ def _decision(run: Run, judgements: list[Judgement], model_id: str) -> Decision:
     by_name = {each.name: Judged(each.name, each.deciding_U) for each in judgements}
     champion = champion_of(run)
     rivals = [f"popularity_{_best_window(run)}h", *(name for name in by_name if name.startswith("transitions_"))]
-    against = by_name.get(champion.model_id) if champion is not None and champion.model_id != model_id else None
+    against = by_name.get(champion.model_id) if champion is not None else None
     baselines = [by_name[name] for name in rivals]
     return decide(by_name[model_id], against, baselines, run.config.evaluation.gate, run.config.training.seed)
 

@@ -42,6 +42,7 @@ from intentrec.model.inference import Scorer
 from intentrec.rules import eligible_items
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
 
+TOO_SHORT = "table examples: no user has two events before the validation days, the history is too short"
 VALIDATION = "validation"  # the segment of METRICS that the gate's baseline is chosen by
 
 
@@ -49,6 +50,9 @@ def train_model(run: Run) -> dict[str, int]:
     """Train on from the champion's weights where there is one, then weigh popularity against the network."""
     night, champion = night_of(run), champion_of(run)
     examples = find_examples(*pinned_examples(run))
+    if not examples.of("train"):
+        run.warn(f"{TOO_SHORT}; no model is trained tonight")
+        return {"epochs": 0}
     numbers = collect_numbers(night, eligible_items(night.items, night.end()))
     start = None if champion is None else get_model(run, champion.model_id)
     settings = (stage_hash(run.config, "train_model"), __version__)

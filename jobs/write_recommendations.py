@@ -45,18 +45,17 @@ def write_recommendations(run: Run) -> dict[str, int]:
     origin = Origin(run.run_date, maker, run.run_id)
     shared = run.spark.sparkContext.broadcast(plan)
     try:
-        num_users = _stage_lists(run, shared, origin)
+        num_users, num_short = _stage_lists(run, shared, origin)
         _write_segments(run, night, eligible, popular, plan)
         _write_similar(run, shared, origin)
         staged = tonight(run, RECOMMENDATIONS_STAGED)
         inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary)
-        num_lists = staged.count()
-        check_lists(inputs, run.config.recommendations.k, num_users - num_lists)
+        num_lists = check_lists(inputs, run.config.recommendations.k, num_short)
         run.warehouse.replace(RECOMMENDATIONS, staged, run_date=run.run_date)
     finally:
         shared.destroy()
         eligible.unpersist()
-    return {"users": num_users, "lists": num_lists, "short": num_users - num_lists}
+    return {"users": num_users, "lists": num_lists, "short": num_short}
 
 
 def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, PopularityBaseline]:
@@ -94,8 +93,8 @@ def _best_window(run: Run) -> int:
     return max(windows, key=lambda hours: values.get(f"popularity_{hours}h", 0.0))
 
 
-def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> int:
-    """Score once, on disk; write intents and staged lists from it. Return how many users there are to score."""
+def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> tuple[int, int]:
+    """Score once, on disk; write staged lists and intents from it. Return users, and those with a short list."""
     histories = tonight(run, HISTORIES)
     num_users = histories.count()
     tasks = max(run.spark.sparkContext.defaultParallelism, num_users // 50_000)
@@ -104,9 +103,10 @@ def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> int:
         lists = ranked_lists(candidates, run.config.recommendations.k, origin)
         run.warehouse.replace(RECOMMENDATIONS_STAGED, lists, run_date=run.run_date)
         run.warehouse.replace(USER_INTENTS, user_intents(candidates, origin), run_date=run.run_date)
+        num_short = candidates.where(F.size("items") < run.config.recommendations.k).count()
     finally:
         candidates.unpersist()
-    return num_users
+    return num_users, num_short
 
 
 def _write_segments(

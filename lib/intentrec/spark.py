@@ -29,6 +29,7 @@ _STATIC_CONF = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",  # its bars would cut our log lines
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
 }
 _LOCAL_CONF = {

@@ -18,7 +18,8 @@ from intentrec.tables import EVENTS
 DAY = date(2024, 5, 1)
 ITEMS = Snapshot(
     path="items.csv", format="csv", category_separator="|",
-    columns={"item_id": "id", "title": "t", "categories": "c", "published_at": "p", "available": "a", "size": "s", "brand": "b"},
+    columns={"item_id": "id", "title": "t", "categories": "c", "published_at": "p", "available": "a",
+             "size": "s", "brand": "b"},
 )  # fmt: skip
 USERS = Snapshot(path="users.csv", format="csv", columns={"user_id": "id", "segment": "s", "city": "c"})
 
@@ -58,14 +59,15 @@ def test_a_snapshot_without_its_id_is_refused_and_other_names_are_attributes():
         "item_id": "id", "title": "t", "categories": "c", "published_at": "p", "available": "a",
         "attribute_0": "b", "attribute_1": "s",
     }  # fmt: skip
-    with pytest.raises(InputError, match="input.users.columns: user_id is not mapped"):
+    with pytest.raises(InputError, match=r"input.users.columns: user_id is not mapped"):
         columns_of_snapshot(ITEMS, "users")
 
 
 def test_items_of_a_catalogue_are_typed_and_dated_by_their_first_event(spark):
     rows = read(
         spark, ITEMS, "items",
-        {"item_id": "tea", "title": "Tea", "categories": "hot|green||hot", "published_at": "2024-04-30", "attribute_0": "leaf"},
+        {"item_id": "tea", "title": "Tea", "categories": "hot|green||hot", "published_at": "2024-04-30",
+         "attribute_0": "leaf"},
         {"item_id": "cup", "categories": '["a|b", "c"]', "available": "0"},
         {"item_id": "pot", "published_at": "2024-04-30T12:00:00+02:00"},
     )  # fmt: skip
@@ -108,10 +110,10 @@ def test_bad_rows_of_a_catalogue_are_counted_and_too_many_refuse_it(spark):
 
 def test_an_empty_foreign_or_repeated_snapshot_is_refused(spark):
     empty = judge_users(read(spark, USERS, "users"), USERS)
-    with pytest.raises(InputError, match="input.users: users.csv: holds no row, wanted every one of the users"):
+    with pytest.raises(InputError, match=r"input.users: users.csv: holds no row, wanted every one of the users"):
         refuse_bad_snapshot(empty, "users", "users.csv", 1.0)
     foreign = judge_users(read(spark, USERS, "users", {"detail": "column 'id' is missing"}, row_kind="foreign"), USERS)
-    with pytest.raises(InputError, match="items.csv: column 'id' is missing; correct input.users.columns or the file"):
+    with pytest.raises(InputError, match=r"items.csv: column 'id' is missing; correct input.users.columns or the file"):
         refuse_bad_snapshot(foreign, "users", "users.csv", 1.0)
     twice = judge_users(read(spark, USERS, "users", {"user_id": "ann"}, {"user_id": "ann"}), USERS)
     with pytest.raises(InputError, match=r"user_id 'ann' stands 2 times \(items.csv:2, items.csv:3\), wanted once"):

@@ -14,8 +14,8 @@ def test_the_list_of_reasons_is_closed(spark):
 def test_checks_return_the_reason_and_its_detail_or_nothing(spark):
     rows = spark.createDataFrame([("ann",), (" ",), (None,), ("x" * 200,)], "id STRING")
     found = rows.select(
-        required("id").alias("required"), sound_id("id").alias("sound"), wrong_type("id", "a number").detail.alias("wrong"),
-        shown(F.col("id")).alias("shown"),
+        required("id").alias("required"), sound_id("id").alias("sound"),
+        wrong_type("id", "a number").detail.alias("wrong"), shown(F.col("id")).alias("shown"),
     ).collect()  # fmt: skip
     assert [row.required and tuple(row.required) for row in found] == [
         None, None, ("missing_field", "id: null or absent, every row must have one"), None,
@@ -32,7 +32,8 @@ def test_checks_return_the_reason_and_its_detail_or_nothing(spark):
 
 def test_pairs_are_sorted_by_key_without_nulls(spark):
     row = spark.range(1).select(
-        pairs({"b": F.lit("2"), "a": F.lit("1"), "c": F.lit(None).cast("string")}).alias("some"), pairs({}).alias("none")
+        pairs({"b": F.lit("2"), "a": F.lit("1"), "c": F.lit(None).cast("string")}).alias("some"),
+        pairs({}).alias("none"),
     ).collect()[0]  # fmt: skip
     assert [tuple(pair) for pair in row.some] == [("a", "1"), ("b", "2")]
     assert row.none == []

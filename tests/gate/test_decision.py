@@ -5,7 +5,6 @@ import pytest
 from chispa import assert_df_equality
 
 from intentrec.config import GateConfig
-from intentrec.errors import GateError
 from intentrec.gate import Judged, champion_before, decide
 from intentrec.tables import GATE_DECISIONS
 
@@ -101,9 +100,10 @@ def test_a_disabled_gate_promotes_without_judging():
     assert decision.reason == "promoted without judging: evaluation.gate.mode is disabled"
 
 
-def test_no_user_to_judge_on_is_an_error_that_says_what_to_do():
-    with pytest.raises(GateError, match=r"no user of the held-out days can be judged.*Raise evaluation.holdout_days"):
-        decide(judged("m1", []), None, [judged("p", [])], ENFORCE, seed=1)
+def test_without_a_user_to_judge_on_the_challenger_is_refused():
+    decision = decide(judged("m1", []), judged("m0", []), [judged("p", [])], ENFORCE, seed=1)
+    assert (decision.verdict, decision.against, decision.figures) == ("refused", "m0", (("num_users", 0.0),))
+    assert decision.reason == "refused: no user has a history before the held-out days and something new in them"
 
 
 DECIDED = datetime(2024, 6, 1, tzinfo=UTC)

@@ -1,14 +1,14 @@
 import json
 import random
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from jobs import build_sessions, ingest_events
 
 from intentrec.config import load_config
 from intentrec.errors import ConfigError
 from intentrec.ledger import Command, open_run
 from intentrec.tables import EVENTS, SESSIONS
-from jobs import build_sessions, ingest_events
 
 CONFIG = """
 warehouse: {warehouse}
@@ -21,7 +21,7 @@ input:
   late_days: 9
 sessions: {{gap_minutes: 30, max_hours: 2, max_events: 5}}
 """
-START = datetime(2024, 5, 1)
+START = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 def build(spark, place, warehouse, day, *overrides, lookback=1, ingest=True, **flags):
@@ -38,7 +38,7 @@ def build(spark, place, warehouse, day, *overrides, lookback=1, ingest=True, **f
 def deliver(place, day, rows):
     folder = place / day
     folder.mkdir(exist_ok=True)
-    lines = [json.dumps({"id": id_, "user": user, "item": "tea", "at": f"{at.isoformat()}Z"}) for id_, user, at in rows]
+    lines = [json.dumps({"id": id_, "user": user, "item": "tea", "at": at.isoformat()}) for id_, user, at in rows]
     (folder / "log.json").write_text("\n".join(lines))
 
 
@@ -107,7 +107,7 @@ def test_a_run_that_died_after_its_commit_takes_the_same_events_in_once(spark, t
     assert [row[3] for row in sessions(warehouse)] == [["e1", "e3", "e2"]]
 
     gap = "sessions.gap_minutes=29"
-    with pytest.raises(ConfigError, match="sessions.gap_minutes: is 29, but table sessions was built with 30"):
+    with pytest.raises(ConfigError, match=r"sessions.gap_minutes: is 29, but table sessions was built with 30"):
         build(spark, tmp_path, "w", "2024-05-02", gap, ingest=False)
     _, warehouse = build(spark, tmp_path, "w", "2024-05-02", gap, ingest=False, rebuild=True)
     assert [row[3] for row in sessions(warehouse)] == [["e1"], ["e3"], ["e2"]]

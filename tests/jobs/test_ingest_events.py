@@ -3,12 +3,12 @@ import os
 from datetime import UTC, date, datetime
 
 import pytest
+from jobs.ingest_events import STAGE
 
 from intentrec.config import load_config
 from intentrec.errors import ConfigError, InputError
 from intentrec.ledger import Command, open_run
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, USERS
-from jobs.ingest_events import STAGE
 
 CONFIG = """
 warehouse: warehouse
@@ -168,12 +168,12 @@ def test_a_catalogue_and_users_come_from_their_files(spark, place):
     deliver(place, "a.json", event("e1", "2024-05-01T09:00:00", item="tea"))
     (place / "items.csv").write_text("id,name,kinds,live,brand\ntea,Tea,hot|green|hot,yes,leaf\ncup,Cup,,no,\n")
     (place / "users.csv").write_text("id,group,city\nann,new,Rome\n")
+    item_columns = "{item_id: id, title: name, categories: kinds, available: live, brand: brand}"
+    user_columns = "{user_id: id, segment: group, city: city}"
     snapshots = (
-        'input.items={path: items.csv, format: csv, category_separator: "|", '
-        "columns: {item_id: id, title: name, categories: kinds, available: live, brand: brand}}",
-        "input.users={path: users.csv, format: csv, columns: {user_id: id, segment: group, city: city}}",
+        f'input.items={{path: {place}/items.csv, format: csv, category_separator: "|", columns: {item_columns}}}',
+        f"input.users={{path: {place}/users.csv, format: csv, columns: {user_columns}}}",
     )
-    snapshots = tuple(text.replace("path: ", f"path: {place}/") for text in snapshots)
     counters, warehouse = ingest(spark, place, "2024-05-01", *snapshots)
     assert (counters["items_rows"], counters["users_rows"]) == (2, 1)
     items = {row.item_id: row for row in warehouse.read(ITEMS).collect()}
@@ -188,5 +188,5 @@ def test_a_catalogue_and_users_come_from_their_files(spark, place):
     with pytest.raises(InputError, match=r"item_id 'tea' stands 2 times \(.*items.csv:2, .*items.csv:3\), wanted once"):
         ingest(spark, place, "2024-05-01", *snapshots)
     (place / "items.csv").write_text("id,name,kinds,live,brand\n")
-    with pytest.raises(InputError, match="items.csv: holds no row"):
+    with pytest.raises(InputError, match=r"items.csv: holds no row"):
         ingest(spark, place, "2024-05-01", *snapshots)

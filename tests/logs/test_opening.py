@@ -2,6 +2,7 @@ import bz2
 import gzip
 import io
 import tarfile
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -71,4 +72,4 @@ def test_lines_are_numbered_over_the_borders_of_blocks():
     assert len(lines) == 100_000
     assert lines[-1] == "line 4999 of a log"
     assert len(firsts) > 1
-    assert all(first + size == after for (first, size), (after, _) in zip(firsts, firsts[1:], strict=False))
+    assert all(first + size == after for (first, size), (after, _) in pairwise(firsts))

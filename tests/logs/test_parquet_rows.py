@@ -14,7 +14,7 @@ TABLE = pa.table(
         "item": pa.array(["tea", "cup"]).dictionary_encode(),
         "price": [2.5, 3.0],
         "at": pa.array([datetime(2024, 5, 1, 9, 0, 0, 500, UTC), None], pa.timestamp("ns", "UTC")),
-        "local": pa.array([datetime(2024, 5, 1, 9), None], pa.timestamp("ms")),
+        "local": pa.array([1_714_554_000_000, None], pa.timestamp("ms")),
         "page": [{"url": "/x"}, None],
         "tags": [["a"], None],
         "code": [b"ab", None],

@@ -1,12 +1,21 @@
 import builtins
 import os
 import signal
+import threading
 
 import pytest
 import torch
 
 from intentrec.errors import ConfigError, InputError, SetupError, TrainingError
-from intentrec.model.distributed import Launch, OneRank, _failure, _leave_note, cuda_or_cpu, launch
+from intentrec.model.distributed import (
+    Launch,
+    OneRank,
+    _failure,
+    _leave_note,
+    _without_trace_of_the_launcher,
+    cuda_or_cpu,
+    launch,
+)
 
 
 def every_call(ranks, argument):
@@ -59,6 +68,21 @@ def test_a_bug_in_a_rank_is_named_with_its_type(tmp_path):
     error = _failure(RuntimeError("exited"), tmp_path, Launch(4, "local"))
     assert isinstance(error, TrainingError)
     assert str(error) == "rank 3 of 4: ZeroDivisionError: 1 / 0"
+
+
+def test_the_spark_launchers_thread_prints_no_trace_and_others_do(monkeypatch):
+    heard = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: heard.append(failure.thread.name))
+
+    def fail():
+        raise RuntimeError("told elsewhere")
+
+    with _without_trace_of_the_launcher():
+        for name in ("Thread-7 (run_spark)", "reader"):
+            thread = threading.Thread(target=fail, name=name)
+            thread.start()
+            thread.join()
+    assert heard == ["reader"]
 
 
 def test_ranks_that_do_not_start_in_time_are_a_matter_of_set_up(tmp_path):

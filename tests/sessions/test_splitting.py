@@ -62,7 +62,7 @@ def at(user, *minutes_and_ids):
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 1000])
 def test_a_pause_of_exactly_the_gap_does_not_split_and_a_microsecond_more_does(batch):
-    rows = at("ann", (0, "a"), (30, "b")) + [("ann", 60 * MINUTE + 1, 0, "c")] + at("bob", (60, "d"))
+    rows = [*at("ann", (0, "a"), (30, "b")), ("ann", 60 * MINUTE + 1, 0, "c"), *at("bob", (60, "d"))]
     assert ids(cut(rows, batch=batch)) == ["ab", "c", "d"]
 
 

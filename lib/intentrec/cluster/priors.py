@@ -15,8 +15,8 @@ from intentrec.metrics import ranking_metrics
 from intentrec.model.checkpoint import Artifact, load_artifact, save_artifact
 from intentrec.model.inference import Scorer
 
-# Logits of a trained network spread over some ten nats, popularity_scores over 1.
-WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+# Logits of a trained network spread over some ten nats, popularity_scores over 1: 64 is popularity nearly alone.
+WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _MAX_USERS = 4000  # the best of 50 combinations is found well before the interval of the metric matters
 _KEY = "prior"
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from intentrec.cluster.catalogue import Numbers
 from intentrec.config import ModelConfig, TrainingConfig
-from intentrec.errors import InputError, SetupError
+from intentrec.errors import SetupError
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import save_catalogue, save_vocabulary
 from intentrec.model.distributed import Launch, launch
@@ -44,19 +44,11 @@ def find_examples(rows: DataFrame, files: Sequence[str]) -> Examples:
     Args:
         rows: EXAMPLES rows of one run date and version.
         files: the files of exactly these rows.
-
-    Raises:
-        InputError: there is nothing to train on.
     """
     hashed = F.sum(F.xxhash64(*rows.columns).cast("decimal(38,0)")).cast("string").alias("content")
     numbers = F.sum(F.col("row_id").cast("decimal(38,0)")).cast("string").alias("row_ids")
     counts = rows.groupBy("split", "length_bucket").agg(F.count(F.lit(1)).alias("rows"), numbers, hashed).collect()
     found = sorted(tuple(row) for row in counts)
-    if not any(split == "train" for split, *_ in found):
-        raise InputError(
-            "table examples: no training row, wanted users with two events before the validation days. "
-            "Deliver more history, or lower evaluation.holdout_days and evaluation.validation_days"
-        )
     shards = []
     for split, bucket, num_rows, row_ids, _ in found:
         folder = f"/split={split}/length_bucket={bucket}/"

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from intentrec.config import GateConfig
-from intentrec.errors import GateError
 from intentrec.metrics import paired_relative_difference
 
 
@@ -56,7 +55,7 @@ def decide(
     """Promote the challenger if it is not worse than the champion and not below the best baseline.
 
     Not worse: the lower end of the 90 % interval of its paired relative difference to the champion is above
-    -margin. The best baseline is the one with the greatest mean, the first of equals. Without a champion the baseline
+    -margin. Without a user to judge on it is refused. The best baseline is the one with the greatest mean, the first of equals. Without a champion the baseline
     alone decides.
 
     Args:
@@ -67,16 +66,14 @@ def decide(
         seed: of the bootstrap.
 
     Raises:
-        GateError: there is no user to judge on.
         ValueError: users differ in number, or there is no baseline.
     """
     if settings.mode == "disabled":
         return Decision("promoted", True, None, (), "promoted without judging: evaluation.gate.mode is disabled")
     if not len(challenger.values_U):
-        raise GateError(
-            "evaluation: no user of the held-out days can be judged, wanted at least one with a history before and "
-            "an event in them. Raise evaluation.holdout_days, or set evaluation.gate.mode to disabled"
-        )
+        # An empty day is no reason to replace what serves.
+        reason = "no user has a history before the held-out days and something new in them"
+        return _decision(False, settings.mode, champion.name if champion else None, {"num_users": 0.0}, reason)
     best = max(baselines, key=lambda baseline: float(np.mean(baseline.values_U)))
     against_best = paired_relative_difference(challenger.values_U, best.values_U, seed)
     figures = {"challenger": float(np.mean(challenger.values_U)), "num_users": float(len(challenger.values_U))}
@@ -141,7 +138,7 @@ def _named(prefix: str, interval: tuple[float, float, float]) -> dict[str, float
     return {f"{prefix}{end}": figure for end, figure in zip(("", "_low", "_high"), interval, strict=True)}
 
 
-def _decision(passed: bool, mode: str, against: str, figures: dict[str, float], reason: str) -> Decision:
+def _decision(passed: bool, mode: str, against: str | None, figures: dict[str, float], reason: str) -> Decision:
     verdict = "promoted" if passed or mode == "dry_run" else "refused"
     dry = "" if passed or mode != "dry_run" else "dry run, would be refused: "
     return Decision(verdict, passed, against, tuple(sorted(figures.items())), f"{verdict}: {dry}{reason}")

@@ -5,8 +5,11 @@ N numbers, summed over ranks
 
 import os
 import socket
+import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -178,23 +181,22 @@ def _lowest_threads(workers: int) -> int:
     return max(1, (os.cpu_count() or 1) // workers)
 
 
-def _environment(how: Launch) -> dict[str, str]:
+def _settings(how: Launch) -> dict[str, str]:
     """Return Horovod's settings; its own default is to wait for ever for a rank that has stopped."""
-    settings = {
+    return {
         "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(1, how.stall_timeout_s // 2)),
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(how.stall_timeout_s),
         "HOROVOD_GLOO_TIMEOUT_SECONDS": str(how.stall_timeout_s),
         "OMP_NUM_THREADS": str(_lowest_threads(how.workers)),
         "HOROVOD_LOG_LEVEL": os.environ.get("HOROVOD_LOG_LEVEL", "error"),
     }
-    return {**os.environ, **settings}
 
 
 def _run_local(entry: _RankEntry, how: Launch) -> list[Any]:
     from horovod.runner import run
 
     before = dict(os.environ)
-    os.environ.update(_environment(how))  # horovodrun hands its own environment to the ranks
+    os.environ.update(_settings(how))  # horovodrun hands its own environment to the ranks
     try:
         results: list[Any] = run(
             entry,
@@ -213,15 +215,36 @@ def _run_local(entry: _RankEntry, how: Launch) -> list[Any]:
 def _run_on_spark(entry: _RankEntry, how: Launch) -> list[Any]:
     from horovod.spark import run
 
-    results: list[Any] = run(
-        entry,
-        num_proc=how.workers,
-        start_timeout=how.start_timeout_s,
-        use_gloo=True,
-        env=_environment(how),
-        verbose=0,
-    )
+    with _without_trace_of_the_launcher():
+        results: list[Any] = run(
+            entry,
+            num_proc=how.workers,
+            start_timeout=how.start_timeout_s,
+            use_gloo=True,
+            env=_settings(how),  # joins the executors' own environment
+            verbose=0,
+            executable=os.environ.get("PYSPARK_PYTHON", sys.executable),  # the executors' Python, not the driver's
+        )
     return results
+
+
+@contextmanager
+def _without_trace_of_the_launcher() -> Iterator[None]:
+    """Keep horovod's Spark thread from printing its Java trace when a rank fails; the failure itself is raised."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if failure.thread is None or "run_spark" not in failure.thread.name or os.environ.get(_DEBUG):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        for thread in threading.enumerate():
+            if "run_spark" in thread.name:
+                thread.join(timeout=10)
+        threading.excepthook = before
 
 
 def _loopback() -> str:

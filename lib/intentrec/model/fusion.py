@@ -5,6 +5,7 @@ V items + 1 (0 is padding and unknown)   K categories kept per item
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -72,16 +73,11 @@ class EventFusion(nn.Module):
         self.shape = shape
         field_width = max(shape.width // 4, 4)
         read = shape.fields if shape.read_features else ()
-        self.fields = nn.ModuleDict(
-            {field.name: nn.Embedding(field.num_values + 1, field_width, padding_idx=0) for field in read}
-        )
-        sizes = {"hour": _HOURS, "pause": NUM_PAUSES + 1, "age": NUM_AGES + 1} if shape.read_time else {}
-        self.times = nn.ModuleDict({name: nn.Embedding(size, field_width) for name, size in sizes.items()})
         self.item_scale = math.sqrt(shape.width)
-        for table in (*self.fields.values(), *self.times.values()):  # as large as the scaled item: none drowns the rest
-            nn.init.normal_(table.weight, std=_ITEM_STD * self.item_scale)
-        for table in self.fields.values():
-            nn.init.zeros_(table.weight[0])
+        small = partial(_small_table, width=field_width, std=_ITEM_STD * self.item_scale)  # as large as the scaled item
+        self.fields = nn.ModuleDict({field.name: small(field.num_values + 1, empty=0) for field in read})
+        sizes = {"hour": _HOURS, "pause": NUM_PAUSES + 1, "age": NUM_AGES + 1} if shape.read_time else {}
+        self.times = nn.ModuleDict({name: small(size, empty=None) for name, size in sizes.items()})
         inputs = shape.width + field_width * (len(self.fields) + len(self.times))
         self.joined = nn.Linear(inputs, shape.width, bias=False)  # a bias would outweigh inputs of this size
         self.norm, self.dropout = nn.LayerNorm(shape.width), nn.Dropout(shape.dropout)
@@ -113,3 +109,13 @@ class EventFusion(nn.Module):
             return age_buckets(times_BL - self.first_seen_V[items_BL]).add(1).masked_fill(items_BL == 0, 0)
         before_BL = F.pad(times_BL[:, :-1], (1, 0))
         return pause_buckets(times_BL - before_BL).add(1).masked_fill(before_BL == 0, 0)
+
+
+def _small_table(size: int, width: int, std: float, empty: int | None) -> nn.Embedding:
+    """Return a table of normal numbers; row ``empty``, if any, is and stays 0."""
+    table = nn.Embedding(size, width, padding_idx=empty)
+    with torch.no_grad():
+        table.weight.normal_(std=std)
+        if empty is not None:
+            table.weight[empty].zero_()
+    return table
