@@ -5,9 +5,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import SparkSession
+
+if TYPE_CHECKING:
+    from tests.running import Flow
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,3 +43,16 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session, _ = start_spark("intentrec tests", "local[2]", {**_CONF, **places})
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def flow(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> "Flow":
+    """Two nights of generated logs; tests only read it, or change a copy."""
+    from tests import generated
+    from tests.running import Flow
+
+    folder = tmp_path_factory.mktemp("flow")
+    nights = Flow.at(folder / "two_nights", generated.write_logs(folder / "logs"))
+    for day in (generated.FIRST_NIGHT, generated.SECOND_NIGHT):
+        assert nights.night(day) == 0
+    return nights

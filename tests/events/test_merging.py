@@ -22,8 +22,8 @@ TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
 DAY = date(2024, 5, 1)
 JUDGED = (
     "source_file STRING, content_sha256 STRING, line BIGINT, raw STRING, reason STRING, detail STRING, "
-    "event_id STRING, user_id STRING, item_id STRING, action STRING, occurred_at TIMESTAMP, sequence BIGINT, value DOUBLE, "
-    "context ARRAY<STRUCT<key: STRING, value: STRING>>, event_date DATE"
+    "event_id STRING, user_id STRING, item_id STRING, action STRING, occurred_at TIMESTAMP, sequence BIGINT, "
+    "value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>, event_date DATE"
 )
 
 
@@ -129,8 +129,9 @@ def test_too_many_refused_rows_are_told_by_reason_with_an_example():
     with pytest.raises(InputError) as error:
         refuse_too_many(counts, 0.39)
     assert str(error.value) == (
-        "input.events: 4 of 10 rows refused (40.00%), wanted at most 39.00%: "
-        "bad_id 2 (a:3: why); future 2 (a:5: when). Correct the files or the mapping, or raise input.max_rejected_share; no table was changed"
+        "input.events: 4 of 10 rows refused (40.00%), wanted at most 39.00%: bad_id 2 (a:3: why); "
+        "future 2 (a:5: when). Correct the files or the mapping, or raise input.max_rejected_share; "
+        "no table was changed"
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -143,52 +144,52 @@ def test_a_lease_names_its_holder_and_can_be_taken_over_once_it_expired(spark: S
         assert [row["run_id"] for row in shop.read(LEASES).collect()] == ["mine"]
 
 
-def test_a_lease_is_renewed_and_its_loss_is_noticed(
-    spark: SparkSession, shop: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_is_renewed_while_it_is_held(shop: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "_RENEW_S", 0.01)
-    renewed = threading.Event()
-    take = lock._Lease.take
-
-    def counted(self: lock._Lease) -> None:
-        first = self._warehouse.version(LEASES) == 0
-        try:
-            take(self)
-        finally:
-            if not first:
-                renewed.set()
-
-    monkeypatch.setattr(lock._Lease, "take", counted)
     with lease(shop) as check:
-        assert renewed.wait(120)
-        check()
-        shop.claim(LEASES, holder(spark, "thief", timedelta(hours=1)), F.lit(True))
-        for _ in range(2):  # the first may have begun before the theft
-            renewed.clear()
-            if not renewed.wait(5):
+        first = shop.read(LEASES).first()
+        assert first is not None
+        for _ in range(1200):
+            later = shop.read(LEASES).first()
+            assert later is not None
+            if later["expires_at"] > first["expires_at"]:
                 break
-        with pytest.raises(PublishError, match="run mine lost its lease, which it could not renew for 0:15:00"):
-            check()
-    assert [row["run_id"] for row in shop.read(LEASES).collect()] == ["thief"]  # not ours to drop
+            sleep(0.1)
+        assert (later["expires_at"] > first["expires_at"], later["started_at"]) == (True, first["started_at"])
+        check()
+
+
+def test_a_run_that_lost_its_lease_notices_and_leaves_it_to_the_other(spark: SparkSession, shop: Warehouse) -> None:
+    held = lock._Lease(shop)
+    held.take()
+    held.check()
+    shop.claim(LEASES, holder(spark, "thief", timedelta(hours=1)), F.lit(True))
+    with pytest.raises(PublishError, match="locked by run thief"):
+        held.take()
+    with pytest.raises(PublishError, match="run mine lost its lease, which it could not renew for 0:15:00"):
+        held.check()
+    held.drop()
+    assert [row["run_id"] for row in shop.read(LEASES).collect()] == ["thief"]
 
 
 def test_of_two_runs_at_the_same_moment_one_gets_the_lease(spark: SparkSession, shop: Warehouse) -> None:
-    start, ended = threading.Barrier(2), threading.Barrier(2)
-    got: list[str] = []
+    start, ended = threading.Barrier(2, timeout=120), threading.Barrier(2, timeout=120)
+    outcomes: list[str] = []
 
     def run(run_id: str) -> None:
-        warehouse = Warehouse(spark.newSession(), shop.location, in_catalog=True, run_id=run_id)
+        held = lock._Lease(Warehouse(spark.newSession(), shop.location, in_catalog=True, run_id=run_id))
         start.wait()
         try:
-            with lease(warehouse):
-                got.append(run_id)
-                ended.wait()
+            held.take()
+            outcomes.append("got it")
         except PublishError:
+            outcomes.append("refused")
+        finally:
             ended.wait()
 
     threads = [threading.Thread(target=run, args=(run_id,)) for run_id in ("one", "two")]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=180)
-    assert len(got) == 1
+        thread.join()
+    assert sorted(outcomes) == ["got it", "refused"]

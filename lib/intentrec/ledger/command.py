@@ -89,8 +89,9 @@ def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
         "--rebuild", action="store_true", help="run although finished; allow a changed gap, time zone or mapping"
     )
     if nightly:
-        parser.add_argument("--from", dest="first", choices=STAGES, help="begin with this stage")
-        parser.add_argument("--only", choices=STAGES, help="run this stage alone")
+        part = parser.add_mutually_exclusive_group()
+        part.add_argument("--from", dest="first", choices=STAGES, help="begin with this stage")
+        part.add_argument("--only", choices=STAGES, help="run this stage alone")
     if any(stage.name == "ingest_events" for stage in stages) and not nightly:
         parser.add_argument("--replay-quarantine", action="store_true", help="read files with rejected rows once more")
     return parser
@@ -126,8 +127,6 @@ def _command(flags: argparse.Namespace) -> Command:
 
 
 def _chosen(stages: Sequence[Stage], command: Command) -> Sequence[Stage]:
-    if command.first and command.only:
-        raise ConfigError(f"--from {command.first} and --only {command.only} exclude each other, give one")
     if command.only:
         return [stage for stage in stages if stage.name == command.only]
     names = [stage.name for stage in stages]

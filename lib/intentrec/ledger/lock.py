@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from delta.exceptions import DeltaConcurrentModificationException
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import functions as F
 
 from intentrec.config import is_catalog
@@ -116,7 +117,9 @@ class _Lease:
         ours = F.col("held.run_id") == F.col("claimed.run_id")
         try:
             self._warehouse.claim(LEASES, rows, ours | (F.col("held.expires_at") <= F.lit(now)))
-        except DeltaConcurrentModificationException:
+        except (DeltaConcurrentModificationException, Py4JJavaError) as error:
+            if "DELTA_CONCURRENT" not in str(error):
+                raise
             logger.debug("lease: another run wrote it at the same moment")
         found = self._warehouse.read(LEASES).withColumn("started_at", F.col("started_at").cast("string")).first()
         if found is None or found["run_id"] != self._holder["run_id"]:
