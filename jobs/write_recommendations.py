@@ -72,6 +72,7 @@ def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, P
     plan = ScoringPlan(
         folder=None if model is None else str(model.folder),
         files=() if model is None else tuple(model.files),
+        fields=numbers.fields,
         items=("", *numbers.vocabulary.items),
         bias_V=np.zeros(len(popular.bias_V), np.float32) if prior is None else prior.bias(counts),
         allowed=numbers.eligible,

@@ -61,7 +61,7 @@ def test_a_session_is_started_configured_and_its_end_is_named(tmp_path: Path) ->
         env={**os.environ, "PYTHONPATH": os.pathsep.join(["lib", "."])}, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     lines = [line for line in ended.stdout.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)]
-    assert lines[:4] == ["True UTC 3", "kept local[3] false", "3"] + lines[3:4], ended.stderr[-2000:]
+    assert lines[:4] == ["True UTC 3", "kept local[3] false", "3", *lines[3:4]], ended.stderr[-2000:]
     assert lines[3].startswith("7 the active Spark session lacks Delta: set spark.sql.extensions to io.delta.sql.")
     assert lines[4] == "5"
     assert lines[5].startswith("7 Spark did not start with master nonsense: ")

@@ -174,7 +174,7 @@ def test_from_and_only_choose_stages(tmp_path: Path) -> None:
             "the Java process died: Py4JNetworkError: Answer",
         ),
         (Py4JError("An error occurred while calling o1.count"), SetupError, "the Java process died"),
-        (ConnectionRefusedError(111, "Connection refused"), SetupError, "the JVM or its context ended"),
+        (ConnectionRefusedError(111, "Connection refused"), SetupError, "Spark ended; see above"),
         (
             RuntimeError("Job 3 cancelled because SparkContext was shut down"),
             SetupError,

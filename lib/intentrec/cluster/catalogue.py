@@ -40,10 +40,11 @@ class Numbers:
 
     @property
     def content(self) -> str:
-        """Return a SHA-256 of the catalogue and the names."""
+        """Return a SHA-256 of the catalogue, the names, and what may be recommended."""
         digest = hashlib.sha256(repr(self.vocabulary).encode())
         for array in (self.catalogue.categories_VC, self.catalogue.first_seen_V):
             digest.update(array.contiguous().numpy().tobytes())
+        digest.update(self.eligible.tobytes())
         return digest.hexdigest()
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from intentrec.baselines import PopularityBaseline, TransitionBaseline, TransitionTable, popularity_counts
 from intentrec.metrics import Relevant
 from intentrec.model.inference import Histories, Scorer
+from intentrec.model.shape import Field, NetworkShape
 from intentrec.model.topk import Ragged, top_k
 
 _CHUNK = 2048  # users scored at once: what is made for them stays below 64 MB
@@ -130,12 +131,14 @@ class ModelRecommender:
     Attributes:
         name: the model's id.
         scorer: the model; items that came after its vocabulary are unknown to it and not recommended.
+        fields: tonight's event features.
         bias_V: float32 of the prior, of all items of tonight.
         allowed: bool [V], whether an item may be recommended.
     """
 
     name: str
     scorer: Scorer
+    fields: tuple[Field, ...]
     bias_V: NDArray[np.float32]
     allowed: NDArray[np.bool_]
 
@@ -146,11 +149,10 @@ class ModelRecommender:
 
     def encoded(self, users: JudgedUsers) -> Iterator[tuple[slice, Tensor]]:
         """Yield users and their queries_BD; the same queries serve many priors."""
-        past, size = users.histories, self.scorer.shape
+        past = users.histories
         for chunk in _chunks(len(users)):
-            known = known_to(size.num_items, size.fields, past.items[chunk], past.features[chunk])
-            histories = Histories(known[0], past.times[chunk], known[1])
-            yield chunk, self.scorer.encode(histories).queries_BD
+            own = Histories(past.items[chunk], past.times[chunk], past.features[chunk])
+            yield chunk, self.scorer.encode(known_to(self.scorer.shape, self.fields, own)).queries_BD
 
     def best(self, queries_BD: Tensor, seen: list[Indices], k: int) -> Tensor:
         """Return the items_BK of some users."""
@@ -162,25 +164,31 @@ class ModelRecommender:
         return top_k(queries_BD, self.scorer.items_VD, k, bias_V=bias_V, excluded=excluded).items_BK
 
 
-def known_to(
-    num_items: int, fields: tuple[object, ...], items: Sequence[Indices], features: Sequence[Indices]
-) -> tuple[list[Indices], list[Indices]]:
-    """Read as unknown (0) what came after a model's vocabularies, which only ever grow at the end.
+def known_to(shape: NetworkShape, fields: Sequence[Field], histories: Histories) -> Histories:
+    """Translate tonight's histories for a model of tonight or of a night before it.
+
+    What came after its vocabularies, which only ever grow at the end, is read as unknown (0), and so is an event
+    feature that tonight no longer has; one that the model does not have is left out.
 
     Args:
-        num_items: greatest item index of the model.
-        fields: its event features, with num_values and columns.
-        items: of each user.
-        features: of each user, one column after the other.
+        shape: of the model.
+        fields: tonight's event features, in the order of their columns.
+        histories: with items and features as numbered tonight.
     """
-    limits_C = np.concatenate([[field.num_values] * field.columns for field in fields] or [[]])  # type: ignore[attr-defined]
+    given = [(field.name, place) for field in fields for place in range(field.columns)]
+    column_of, num_columns = {name: column for column, name in enumerate(given)}, len(given)
+    wanted = [(field, place) for field in shape.fields for place in range(field.columns)]
+    from_C = np.array([column_of.get((field.name, place), num_columns) for field, place in wanted], dtype=np.int64)
+    limits_C1 = np.array([[field.num_values] for field, _ in wanted], dtype=np.int64).reshape(-1, 1)
 
     def within(values: Indices, length: int) -> Indices:
-        limits_N = np.repeat(limits_C, length)
-        return np.where(values > limits_N, 0, values)
+        nothing = np.zeros(length, dtype=np.int64)
+        values_CL = np.concatenate([values, nothing]).reshape(num_columns + 1, length)[from_C]
+        return np.where(values_CL > limits_C1, 0, values_CL).ravel()
 
-    known = [np.where(own > num_items, 0, own) for own in items]
-    return known, [within(values, len(own)) for values, own in zip(features, items, strict=True)]
+    items = [np.where(own > shape.num_items, 0, own) for own in histories.items]
+    pairs = zip(histories.features, histories.items, strict=True)
+    return Histories(items, histories.times, [within(values, len(own)) for values, own in pairs])
 
 
 def masked(bias_V: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Tensor:

@@ -57,7 +57,7 @@ def fit_prior(
     shortest = min(counts)
     if not len(some):
         return Prior(shortest, 0.0), float("nan")
-    plain = ModelRecommender("", scorer, np.zeros(len(allowed), np.float32), allowed)
+    plain = ModelRecommender("", scorer, scorer.shape.fields, np.zeros(len(allowed), np.float32), allowed)
     queries = list(plain.encoded(some))
 
     def quality(prior: Prior) -> float:

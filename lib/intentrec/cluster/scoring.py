@@ -3,6 +3,7 @@
 B users of an Arrow batch   K places   V items + 1 (0 is padding)   H intent heads   N labels of a head
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from torch import Tensor
 from intentrec.cluster.judging import Indices, known_to, masked
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Encoded, Histories, Scorer
+from intentrec.model.shape import Field
 from intentrec.model.topk import Ragged, TopK, top_k
 from intentrec.tables import CANDIDATES
 
@@ -35,6 +37,7 @@ class ScoringPlan:
     Attributes:
         folder: of the model; None: no model, all lists are popularity.
         files: its (name, sha256, bytes); every worker compares them before it scores.
+        fields: the event features in ``histories``.
         items: ids; place i holds the item of index i.
         bias_V: float32, prior added to the model's scores.
         allowed: bool [V], whether an item may be recommended.
@@ -45,6 +48,7 @@ class ScoringPlan:
 
     folder: str | None
     files: tuple[tuple[str, str, int], ...]
+    fields: tuple[Field, ...]
     items: tuple[str, ...]
     bias_V: NDArray[np.float32]
     allowed: NDArray[np.bool_]
@@ -62,7 +66,12 @@ def score(histories: DataFrame, plan: Broadcast[ScoringPlan]) -> DataFrame:
 
     Returns:
         CANDIDATES rows, in no particular order.
+
+    Raises:
+        InputError: a file of the model is missing or changed.
     """
+    if plan.value.folder is not None:
+        load_scorer(plan.value)  # here first: an error of a task would reach the user as a trace of Java
     schema = CANDIDATES.schema
     chosen = histories.select("user_id", *_HISTORY)
     return chosen.mapInArrow(_task(plan, to_arrow_schema(schema)), schema)
@@ -118,10 +127,10 @@ class _Lists:
                 {"user_id": user, "items": self._filled([], own), "heads": [], "head_weights": [], "embedding": []}
                 for user, own in zip(users, seen, strict=True)
             ]
-        known, values = known_to(self._num_known - 1, self._scorer.shape.fields, items, features)
-        said = self._scorer.encode(Histories(known, times, values))
+        known = known_to(self._scorer.shape, self._plan.fields, Histories(items, times, features))
+        said = self._scorer.encode(known)
         mixed, prior_BK = self._best(said.queries_BD, seen)
-        because_BK = self._scorer.nearest(mixed.items_BK, known)
+        because_BK = self._scorer.nearest(mixed.items_BK, known.items)
         intents = self._intents(mixed.items_BK, said)
         rows = []
         for row, user in enumerate(users):
@@ -166,9 +175,11 @@ class _Lists:
             return entries
         free = ~np.isin(self._plan.filler, taken)
         fillers, values = self._plan.filler[free][:short].tolist(), self._plan.filler_scores[free][:short].tolist()
-        drop = min(0.0, entries[-1]["score"] - values[0]) if entries and values else 0.0
+        highest = entries[-1]["score"] if entries else math.inf
+        drop = min(0.0, highest - values[0]) if values else 0.0
         return entries + [
-            self._entry(item, value + drop, "fallback", None, 0) for item, value in zip(fillers, values, strict=True)
+            self._entry(item, min(value + drop, highest), "fallback", None, 0)  # value + drop is rounded
+            for item, value in zip(fillers, values, strict=True)
         ]
 
     def _intents(self, items_BK: Tensor, said: Encoded) -> list[list[str | None]]:

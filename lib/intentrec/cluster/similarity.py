@@ -30,6 +30,9 @@ def nearest_items(spark: SparkSession, plan: Broadcast[ScoringPlan], n: int) -> 
 
     Returns:
         NEIGHBOUR_COLUMNS, one row per item that has a neighbour, nearest first, ties by item index.
+
+    Raises:
+        InputError: a file of the model is missing or changed.
     """
     schema = StructType.fromDDL(NEIGHBOUR_COLUMNS)
     assert isinstance(schema, StructType)

@@ -35,9 +35,14 @@ _CAUSES: tuple[tuple[tuple[str, ...], type[IntentrecError], str], ...] = (
         "another writer changed the table; run again",
     ),
     (
-        ("Connection refused", "stopped SparkContext", "SparkContext was shut down"),
+        ("stopped SparkContext", "SparkContext was shut down"),
         SetupError,
-        "the JVM or its context ended; see above why, then run again",
+        "Spark ended; see above why, then run again",
+    ),
+    (
+        ("Connection refused", "UnknownHostException"),
+        SetupError,
+        "check that the storage, metastore or cluster it names is up, then run again",
     ),
 )
 
@@ -136,7 +141,9 @@ def _chosen(stages: Sequence[Stage], command: Command) -> Sequence[Stage]:
 def _translate(error: BaseException) -> IntentrecError | None:
     """Return what an error of the system means; None for one that we caused."""
     text = f"{type(error).__name__}: {error}"
-    if isinstance(error, Py4JNetworkError) or (type(error) is Py4JError and "Trace:" not in text):
+    if isinstance(error, Py4JNetworkError | ConnectionRefusedError) or (
+        type(error) is Py4JError and "Trace:" not in text
+    ):
         # py4j says no more than this once the other end is silent; a Java exception would bring its trace.
         return SetupError(
             f"the Java process died: {text.splitlines()[0][:300]}. Out of memory is the usual cause: give spark.conf "

@@ -19,6 +19,7 @@ from intentrec.report.data import (
     SessionLength,
     StageRows,
 )
+from intentrec.rules import eligible_items
 from intentrec.tables import (
     EVENTS,
     EVENTS_QUARANTINE,
@@ -33,6 +34,10 @@ from intentrec.tables import (
     VOCABULARY,
 )
 
+_READ = (
+    EVENTS, EVENTS_QUARANTINE, GATE_DECISIONS, HISTORIES, ITEMS, METRICS, RECOMMENDATIONS, RUNS, SESSIONS, USER_INTENTS,
+    VOCABULARY,
+)  # fmt: skip
 _DAYS_SHOWN = 60
 _LENGTHS = ((1, "1"), (2, "2"), (5, "3-5"), (10, "6-10"), (20, "11-20"), (50, "21-50"))
 _LONGEST = "over 50"
@@ -40,7 +45,8 @@ _SHOWN = ("ndcg", "hit_rate", "recall", "mrr", "coverage")
 
 
 def collect_report(run: Run) -> ReportData:
-    """Read what the report of the run date shows."""
+    """Read what the report of the run date shows; tables of stages that never ran are empty."""
+    run.warehouse.create([table for table in _READ if not run.warehouse.exists(table)])
     decision = tonight(run, GATE_DECISIONS).where(F.col("verdict").isin("promoted", "refused"))
     decided = decision.orderBy(F.desc("decided_at")).first()
     figures = tonight(run, METRICS).collect()
@@ -56,7 +62,7 @@ def collect_report(run: Run) -> ReportData:
         warnings=tuple(outcome.message for outcome in run.outcomes if outcome.message),
         stages=_stages(run),
         rejected=_rejected(run),
-        scores=_scores(figures, decided),
+        scores=_scores(figures, decided, run.config.evaluation.k),
         epochs=_epochs(figures),
         days=_days(run),
         session_lengths=_session_lengths(run),
@@ -93,18 +99,22 @@ def _rejected(run: Run) -> tuple[Rejected, ...]:
     )
 
 
-def _scores(figures: list[Row], decided: Row | None) -> tuple[Score, ...]:
-    """Show challenger and champion, then the baselines; metrics in a fixed order, the first k first."""
+def _scores(figures: list[Row], decided: Row | None, sizes: tuple[int, ...]) -> tuple[Score, ...]:
+    """Show challenger and champion, then the baselines; metrics in a fixed order, the first k of the config first."""
     judged = [row for row in figures if row["stage"] == "evaluate_model" and row["segment"] == "all"]
     judged = [row for row in judged if row["metric"] in _SHOWN]
     roles = {decided["model_id"]: "challenger", decided["against"]: "champion"} if decided else {}
+    places = {k: number for number, k in enumerate(sizes)}
     order = {"challenger": 0, "champion": 1, "baseline": 2}
 
     def role(row: Row) -> str:
         is_baseline = row["model_id"].startswith(("popularity_", "transitions_"))
         return "baseline" if is_baseline else roles.get(row["model_id"], "champion")
 
-    judged.sort(key=lambda row: (row["k"] or 0, _SHOWN.index(row["metric"]), order[role(row)], row["model_id"]))
+    def place(row: Row) -> tuple[int, int, int, str]:
+        return places.get(row["k"], len(sizes)), _SHOWN.index(row["metric"]), order[role(row)], row["model_id"]
+
+    judged.sort(key=place)
     return tuple(
         Score(row["model_id"], role(row), row["metric"], row["k"], row["value"], row["low"], row["high"])
         for row in judged
@@ -157,7 +167,8 @@ def _intents(run: Run) -> tuple[IntentShare, ...]:
 
 
 def _coverage(run: Run, lists: DataFrame) -> tuple[Coverage, ...]:
-    eligible = tonight(run, ITEMS).where("available").join(tonight(run, VOCABULARY), "item_id", "left_semi").count()
+    allowed = eligible_items(tonight(run, ITEMS), run.cutoff.end_of(run.run_date))
+    eligible = allowed.join(tonight(run, VOCABULARY), "item_id", "left_semi").count()
     ranks = lists.select(F.inline("items")).groupBy("item_id").agg(F.min("rank").alias("best"))
     sizes = sorted(
         {k for k in (*run.config.evaluation.k, run.config.recommendations.k) if k <= run.config.recommendations.k}

@@ -1,0 +1,64 @@
+"""Tiny models and the users they score, built directly: nothing here is trained."""
+
+from datetime import date
+
+import numpy as np
+import torch
+
+from intentrec.cluster.scoring import ScoringPlan
+from intentrec.model.checkpoint import Artifact, Vocabulary, save_artifact
+from intentrec.model.inference import Histories
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import Catalogue, Field, preset_shape
+
+DAY = date(2024, 5, 2)
+FIELDS = (Field("action", 2), Field("categories", 3, columns=2))
+NAMES = {"action": ("view", "buy"), "categories": ("red", "green", "blue")}
+
+
+def catalogue_of(num_items):
+    """Item i has main category 1 + i mod 3, and none besides."""
+    items = torch.arange(num_items + 1)
+    categories_VC = torch.stack([1 + items % 3, torch.zeros_like(items)], dim=1)
+    categories_VC[0] = 0
+    return Catalogue(categories_VC, torch.where(items > 0, 1_700_000_000 + items * 3600, 0))
+
+
+def artifact_of(num_items=8, preset="intent", fields=FIELDS, **facts):
+    """A network with random weights, whose item vectors are as long as those of a trained one."""
+    torch.manual_seed(7)
+    shape = preset_shape(preset, num_items, fields, width=8, layers=1)
+    catalogue = catalogue_of(num_items)
+    weights = IntentNetwork(shape, catalogue).state_dict()
+    weights["items.ids.weight"] = torch.randn(num_items + 1, 8)
+    return Artifact(shape, weights, catalogue, Vocabulary(ids(num_items), NAMES), facts)
+
+
+def ids(num_items):
+    return tuple(f"i{index:02d}" for index in range(1, num_items + 1))
+
+
+def histories_of(lengths, num_items, num_values=3):
+    random = np.random.default_rng(3)
+    return Histories(
+        items=[random.integers(0, num_items + 1, length).astype(np.int32) for length in lengths],
+        times=[1_700_000_000 + np.cumsum(random.integers(60, 90_000, length)) for length in lengths],
+        features=[random.integers(0, num_values + 1, 3 * length).astype(np.int32) for length in lengths],
+    )
+
+
+def plan_of(num_items, k, artifact=None, folder=None, **changes):
+    """A plan for a night of ``num_items`` items, all allowed, the filler in the order of their numbers."""
+    files = () if artifact is None else save_artifact(folder, artifact)
+    values = {
+        "folder": None if artifact is None else str(folder),
+        "files": files,
+        "fields": FIELDS,
+        "items": ("", *ids(num_items)),
+        "bias_V": np.zeros(num_items + 1, np.float32),
+        "allowed": np.arange(num_items + 1) > 0,
+        "filler": np.arange(1, num_items + 1),
+        "filler_scores": np.linspace(0.9, 0.1, num_items, dtype=np.float32),
+        "k": k,
+    }
+    return ScoringPlan(**{**values, **changes})
