@@ -187,7 +187,7 @@ STAGE = Stage(
     name="evaluate_model",
     body=evaluate_model,
     reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, SESSIONS),
-    writes=(METRICS, GATE_DECISIONS),
+    writes=(MODELS, METRICS, GATE_DECISIONS),
 )
 
 if __name__ == "__main__":

@@ -98,8 +98,7 @@ def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> tupl
     """Score once, on disk; write staged lists and intents from it. Return users, and those with a short list."""
     histories = tonight(run, HISTORIES)
     num_users = histories.count()
-    tasks = max(run.spark.sparkContext.defaultParallelism, num_users // 50_000)
-    candidates = score(histories.repartition(tasks, "user_id"), plan).persist(StorageLevel.DISK_ONLY)
+    candidates = score(histories, plan, num_users).persist(StorageLevel.DISK_ONLY)
     try:
         lists = ranked_lists(candidates, run.config.recommendations.k, origin)
         run.warehouse.replace(RECOMMENDATIONS_STAGED, lists, run_date=run.run_date)

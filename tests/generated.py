@@ -38,7 +38,7 @@ input:
   max_rejected_share: 0.05
 examples: {{history_length: 16, event_features: [action, categories, device]}}
 model: {{width: 8, layers: 1}}
-training: {{workers: 1, launcher: single, epochs: 2, learning_rate: 0.01}}
+training: {{workers: 1, launcher: single, epochs: 2, learning_rate: 0.03, events_per_batch: 64}}
 evaluation: {{k: [5, 10], popularity_hours: [6, 24, 72], gate: {{mode: dry_run}}}}
 recommendations: {{k: 5, similar_items: 3}}
 spark: {{master: "local[2]", conf: {{spark.sql.shuffle.partitions: 2, spark.driver.memory: 1500m}}}}

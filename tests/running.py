@@ -68,7 +68,9 @@ class Flow:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(variables), cwd=self.folder,
         )  # fmt: skip
 
-    def process(self, day: date, *flags: str, job: str = "nightly", **variables: str) -> "subprocess.CompletedProcess[str]":
+    def process(
+        self, day: date, *flags: str, job: str = "nightly", **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a job in a process of its own, to its end."""
         child = self.started(day, *flags, job=job, **variables)
         out, err = child.communicate(timeout=600)

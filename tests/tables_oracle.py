@@ -26,7 +26,7 @@ def versions(warehouse: Path, tables: Iterable[Table] = ALL) -> dict[str, int]:
 
 
 def contents(warehouse: Path, **values: object) -> dict[str, str]:
-    """Hash every table but ``runs``: all rows in any order, provenance columns and the warehouse's own place apart.
+    """Hash every table but ``runs``: rows in any order, without provenance columns and the places in a model's config.
 
     Args:
         warehouse: folder.
@@ -37,11 +37,14 @@ def contents(warehouse: Path, **values: object) -> dict[str, str]:
         if table is RUNS or not (warehouse / table.name / "_delta_log").is_dir():
             continue
         wanted = {column: value for column, value in values.items() if column in table.schema.names}
-        texts = sorted(_text(table, row, warehouse) for row in rows_of(warehouse, table, **wanted))
+        texts = sorted(_text(table, row) for row in rows_of(warehouse, table, **wanted))
         hashes[table.name] = f"{len(texts)} rows {hashlib.sha256(chr(10).join(texts).encode()).hexdigest()[:16]}"
     return hashes
 
 
-def _text(table: Table, row: dict[str, Any], warehouse: Path) -> str:
+def _text(table: Table, row: dict[str, Any]) -> str:
     kept = {column: value for column, value in row.items() if column not in table.provenance}
-    return json.dumps(kept, sort_keys=True, default=str).replace(str(warehouse), "")
+    if "config" in kept:  # says where the tables and files of the model's own run lay
+        config = json.loads(kept["config"])
+        kept["config"] = {key: value for key, value in config.items() if key not in ("warehouse", "artifacts")}
+    return json.dumps(kept, sort_keys=True, default=str)

@@ -1,5 +1,6 @@
 """Tiny models and the users they score, built directly: nothing here is trained."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -29,6 +30,8 @@ def artifact_of(num_items=8, preset="intent", fields=FIELDS, **facts):
     torch.manual_seed(7)
     shape = preset_shape(preset, num_items, fields, width=8, layers=1)
     catalogue = catalogue_of(num_items)
+    if not shape.num_categories:
+        catalogue = replace(catalogue, categories_VC=torch.zeros_like(catalogue.categories_VC))
     weights = IntentNetwork(shape, catalogue).state_dict()
     weights["items.ids.weight"] = torch.randn(num_items + 1, 8)
     return Artifact(shape, weights, catalogue, Vocabulary(ids(num_items), NAMES), facts)

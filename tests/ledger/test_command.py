@@ -174,11 +174,13 @@ def test_from_and_only_choose_stages(tmp_path: Path) -> None:
             "the Java process died: Py4JNetworkError: Answer",
         ),
         (Py4JError("An error occurred while calling o1.count"), SetupError, "the Java process died"),
-        (ConnectionRefusedError(111, "Connection refused"), SetupError, "Spark ended; see above"),
+        (ConnectionRefusedError(111, "Connection refused"), SetupError, "the Java process died"),
+        (RuntimeError("java.net.ConnectException: Connection refused: hms:9083"), SetupError, "metastore or cluster"),
+        (RuntimeError("java.net.UnknownHostException: bucket"), SetupError, "check that the storage"),
         (
             RuntimeError("Job 3 cancelled because SparkContext was shut down"),
             SetupError,
-            "the JVM or its context ended",
+            "Spark ended; see above",
         ),
     ],
 )

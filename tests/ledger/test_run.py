@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,7 @@ def test_a_failure_that_cannot_be_recorded_does_not_hide_what_failed(spark: Spar
 def test_a_lost_lease_stops_the_run_before_a_stage(spark: SparkSession, tmp_path: Path) -> None:
     night = Night()
     with open_run(command(write_config(tmp_path))) as run:
-        run.check_lock = raising(PublishError("lost"))  # type: ignore[assignment]
+        run.check_lock = partial(raising(PublishError("lost")), run)
         with pytest.raises(PublishError, match="lost"):
             run.execute(night.stage("ingest_events"))
     assert night.executed() == []

@@ -27,6 +27,8 @@ from intentrec.model.topk import Ragged, TopK, top_k
 from intentrec.tables import CANDIDATES
 
 _LABELS_KEPT = 5  # per head in user_intents
+_ROWS_PER_TASK = 10_000  # some seconds of work
+_LEAST_TASKS = 8
 _HISTORY = ("items", "times", "features", "seen")
 
 
@@ -57,12 +59,23 @@ class ScoringPlan:
     k: int
 
 
-def score(histories: DataFrame, plan: Broadcast[ScoringPlan]) -> DataFrame:
+def num_tasks(num_rows: int) -> int:
+    """Return into how many tasks rows are split: by their number alone, not by the cores of this machine.
+
+    The last bit of a score depends on which users share a batch, so the same users must always share one.
+    """
+    return max(_LEAST_TASKS, -(-num_rows // _ROWS_PER_TASK))
+
+
+def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) -> DataFrame:
     """Score users task by task, one torch thread each: as many tasks run as Spark has cores.
+
+    Equal users give equal candidates to the last bit, however ``histories`` is partitioned or ordered.
 
     Args:
         histories: HISTORIES rows.
         plan: broadcast from the driver.
+        num_users: how many rows those are.
 
     Returns:
         CANDIDATES rows, in no particular order.
@@ -73,7 +86,8 @@ def score(histories: DataFrame, plan: Broadcast[ScoringPlan]) -> DataFrame:
     if plan.value.folder is not None:
         load_scorer(plan.value)  # here first: an error of a task would reach the user as a trace of Java
     schema = CANDIDATES.schema
-    chosen = histories.select("user_id", *_HISTORY)
+    chosen = histories.select("user_id", *_HISTORY).repartition(num_tasks(num_users), "user_id")
+    chosen = chosen.sortWithinPartitions("user_id")
     return chosen.mapInArrow(_task(plan, to_arrow_schema(schema)), schema)
 
 

@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from intentrec.cluster.judging import masked
-from intentrec.cluster.scoring import ScoringPlan, load_scorer
+from intentrec.cluster.scoring import ScoringPlan, load_scorer, num_tasks
 from intentrec.model.topk import Ragged, top_k
 
 NEIGHBOUR_COLUMNS = "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRING, score: DOUBLE>>"
@@ -59,4 +59,4 @@ def nearest_items(spark: SparkSession, plan: Broadcast[ScoringPlan], n: int) -> 
             yield pa.RecordBatch.from_pylist(rows, schema=arrow_schema)
 
     num_items = load_scorer(plan.value).shape.num_items
-    return spark.range(1, num_items + 1).mapInArrow(find, schema)
+    return spark.range(1, num_items + 1, 1, num_tasks(num_items)).mapInArrow(find, schema)

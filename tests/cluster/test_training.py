@@ -1,0 +1,169 @@
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cluster.worlds import DAY, FIELDS, NAMES, catalogue_of, ids
+
+from intentrec.cluster.catalogue import Numbers
+from intentrec.cluster.training import (
+    curve,
+    find_examples,
+    model_identity,
+    network_shape,
+    rank_lines,
+    train,
+    training_job,
+    training_settings,
+)
+from intentrec.config import ModelConfig, TrainingConfig
+from intentrec.errors import SetupError
+from intentrec.examples import Shape, training_sequences
+from intentrec.io import Warehouse
+from intentrec.model.batches import Shard
+from intentrec.model.checkpoint import Vocabulary, load_artifact
+from intentrec.model.job import EpochFigures, HeadFigures, RankFigures, Settings, TrainingResult
+from intentrec.tables import EXAMPLES
+
+ENCODED_COLUMNS = (
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
+    "weight FLOAT, features ARRAY<INT>"
+)
+NUMBERS = Numbers(Vocabulary(ids(8), NAMES), FIELDS, catalogue_of(8), np.arange(9) > 0)
+SMALL = ModelConfig(width=8, layers=1, attention_heads=2)
+ALONE = TrainingConfig(workers=1, launcher="single", epochs=2)
+
+
+def encoded(spark):
+    """Twelve users who walk from an item to the next, for 5 to 12 events each."""
+    start = datetime(2024, 5, 1, tzinfo=UTC)
+    rows = [
+        (f"u{user}", start + timedelta(minutes=step), 0, f"{user}-{step}", "view", (user + step) % 8 + 1, 1.0,
+         [1 + step % 2, 1 + (user + step + 1) % 3, 0])
+        for user in range(12)
+        for step in range(5 + user % 8)
+    ]  # fmt: skip
+    return spark.createDataFrame(rows, ENCODED_COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def warehouse(spark, tmp_path_factory):
+    """Tonight's and another night's rows; tonight's are then written once more in other files."""
+    made = Warehouse(spark, str(tmp_path_factory.mktemp("shop")), in_catalog=False)
+    made.create([EXAMPLES])
+    end = datetime(2024, 5, 2, tzinfo=UTC)
+    later = datetime(2024, 5, 1, 0, 7, tzinfo=UTC)
+    for night in (date(2024, 5, 1), DAY):
+        shape = Shape(night, 16, 3)
+        rows = training_sequences(encoded(spark), "train", None, later, shape)
+        rows = rows.unionByName(training_sequences(encoded(spark), "validation", later, end, shape))
+        made.append(EXAMPLES, rows.coalesce(1))
+    first = made.version(EXAMPLES)
+    made.replace(EXAMPLES, made.read(EXAMPLES).where(f"run_date = '{DAY}'").repartition(3), run_date=DAY, rows_per_file=4)
+    return made, first
+
+
+def tonight(made, version):
+    return made.read(EXAMPLES, version).where(f"run_date = '{DAY}'"), made.files(EXAMPLES, version, run_date=DAY)
+
+
+def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse, tmp_path):
+    made, first = warehouse
+    pinned, rewritten = (find_examples(*tonight(made, version)) for version in (first, made.version(EXAMPLES)))
+    # All 12 users have two events before 0:07; 6 have events after it, 4 of them more than 8 in all.
+    assert [(shard.split, shard.bucket, shard.rows) for shard in pinned.shards] == [
+        ("train", 8, 12), ("validation", 8, 2), ("validation", 16, 4),
+    ]  # fmt: skip
+    assert pinned.content == rewritten.content
+    assert pinned.shards[0].files != rewritten.shards[0].files
+    assert len(rewritten.shards[0].files) > 1
+    for shard in (*pinned.shards, *rewritten.shards):
+        rows = spark.read.parquet(*shard.files).select("row_id").collect()
+        assert len(rows) == shard.rows
+        assert sum(row["row_id"] for row in rows) % 2**64 == shard.row_id_sum
+    assert [shard.split for shard in pinned.of("validation", "holdout")] == ["validation"] * 2
+    one_row_less = tonight(made, first)[0].where("length != 6")
+    assert find_examples(one_row_less, []).content != pinned.content
+
+    settings = training_settings(ALONE, 0.3)
+    shape = network_shape(NUMBERS, SMALL)
+    job = training_job((pinned.of("train"), pinned.of("validation")), shape, settings, tmp_path / "models" / "m1", None)
+    result = train(spark, job, NUMBERS, ALONE)
+    artifact = load_artifact(tmp_path / "models" / "m1", result.files)
+    assert artifact.vocabulary == NUMBERS.vocabulary
+    assert [epoch.rows for epoch in result.epochs] == [12, 12]
+    assert [path.name for path in (tmp_path / "training").iterdir()] == []  # what only the ranks read is gone
+    assert list(rank_lines(result, 12))[-1] == "all ranks: 12 rows an epoch, table examples: 12"
+    assert "1 files, 12 rows an epoch" in next(iter(rank_lines(result, 12)))
+
+    again = training_job((pinned.of("train"), ()), shape, settings, tmp_path / "models" / "m2", tmp_path / "models" / "m1")
+    warm = train(spark, again, NUMBERS, ALONE)
+    assert warm.warm_started
+    assert warm.weights_sha256 != result.weights_sha256
+
+
+def test_more_ranks_than_task_slots_are_refused_before_anything_starts(spark, tmp_path):
+    job = training_job(((), ()), network_shape(NUMBERS, SMALL), Settings(), tmp_path / "models" / "m", None)
+    with pytest.raises(SetupError) as caught:
+        train(spark, job, NUMBERS, TrainingConfig(workers=3, launcher="spark"))
+    assert str(caught.value) == (
+        "training.workers: 3 ranks need as many task slots, Spark has 2. Lower training.workers, give spark.master more "
+        "cores, or set training.launcher to local"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_config_decides_the_shape_and_how_ranks_train():
+    model = ModelConfig(preset="sasrec", width=12, layers=3, intent_layers=2, attention_heads=3, dropout=0.4)
+    shape = network_shape(NUMBERS, model)
+    sizes = (shape.width, shape.layers, shape.intent_layers, shape.attention_heads, shape.dropout)
+    assert sizes == (12, 3, 2, 3, 0.4)
+    assert (shape.num_items, shape.fields, shape.heads) == (8, FIELDS, ())
+    training = TrainingConfig(
+        epochs=7, patience=3, learning_rate=0.5, events_per_batch=9, max_skipped_steps=4, seed=5, stall_timeout_s=6
+    )
+    assert training_settings(training, 0.9) == Settings(
+        epochs=7, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9, max_skipped_steps=4, seed=5,
+        read_timeout_s=6,
+    )  # fmt: skip
+
+
+def test_what_the_ranks_read_lies_beside_the_models():
+    shards = (Shard("train", 8, ("file:///x",), 1),)
+    shape = network_shape(NUMBERS, SMALL)
+    job = training_job((shards, ()), shape, Settings(), Path("/a/models/m7"), Path("/a/models/m6"))
+    assert (job.train, job.validation) == (shards, ())
+    assert (job.output, job.warm_start) == ("/a/models/m7", "/a/models/m6")
+    assert (job.catalogue, job.vocabulary, job.checkpoints) == (
+        "/a/training/m7/catalogue.safetensors", "/a/training/m7/vocabulary.json", "/a/training/m7/checkpoints",
+    )  # fmt: skip
+
+
+def test_an_identity_depends_on_every_part_and_on_its_place():
+    made = {model_identity(*parts) for parts in (("a", "b"), ("b", "a"), ("a", "c"), ("a",), ("a", None))}
+    assert len(made) == 5
+    assert model_identity("a", DAY) == model_identity("a", DAY)
+    assert all(len(name) == 16 for name in made)
+
+
+def test_a_curve_names_the_head_or_all_and_ranks_say_what_they_read():
+    heads = {"action": HeadFigures(0.75, 0.5, 0.6, 9)}
+    epochs = (
+        EpochFigures(1, {"item": 5.0, "action": 0.7}, 4.0, heads, 20, 0, 1.0),
+        EpochFigures(2, {"item": 4.5}, None, {}, 20, 0, 1.0),
+    )
+    ranks = (RankFigures(0, 11, "cpu", 2, 15), RankFigures(1, 12, "cpu", 1, 4))
+    result = TrainingResult((), epochs, 1, ranks, "", False, 0)
+    assert curve(result) == [
+        ("all", "train_loss", 1, 5.0),
+        ("action", "train_loss", 1, 0.7),
+        ("all", "validation_loss", 1, 4.0),
+        ("action", "validation_accuracy", 1, 0.75),
+        ("action", "validation_majority_share", 1, 0.5),
+        ("all", "train_loss", 2, 4.5),
+    ]
+    assert list(rank_lines(result, 20)) == [
+        "rank 0 pid 11 on cpu: 2 files, 15 rows an epoch",
+        "rank 1 pid 12 on cpu: 1 files, 4 rows an epoch",
+        "all ranks: 19 rows an epoch, table examples: 20",
+    ]

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+from jobs.evaluate_model import STAGE
+from tests.generated import FIRST_NIGHT, SECOND_NIGHT, K
+from tests.running import Flow
+from tests.tables_oracle import contents, rows_of
+
+from intentrec.ledger import run_job
+from intentrec.tables import GATE_DECISIONS, METRICS, MODELS, RECOMMENDATIONS
+
+# Weights that never move from where they began, in a shape that cannot begin with the champion's.
+UNTRAINED = ("model.width=4", "training.learning_rate=1.0e-12", "evaluation.gate.mode=enforce")
+
+
+def test_every_metric_of_every_recommender_is_measured_at_every_k(flow: Flow) -> None:
+    rows = rows_of(flow.warehouse, METRICS, run_date=SECOND_NIGHT, stage="evaluate_model", segment="all")
+    found: dict[str, set[tuple[str, int]]] = {}
+    for row in rows:
+        found.setdefault(row["model_id"], set()).add((row["metric"], row["k"]))
+    wanted = {(metric, k) for metric in ("recall", "hit_rate", "ndcg", "mrr", "coverage") for k in (5, 10)}
+    assert all(wanted <= measured for measured in found.values())
+    assert len(found) == 2 + 3 + 1  # challenger and champion, three windows of popularity, transitions
+
+
+def test_every_head_is_measured_beside_its_majority_class(flow: Flow) -> None:
+    (decision,) = rows_of(flow.warehouse, GATE_DECISIONS, run_date=FIRST_NIGHT)
+    rows = rows_of(flow.warehouse, METRICS, run_date=FIRST_NIGHT, stage="evaluate_model", model_id=decision["model_id"])
+    shares = {(row["segment"], row["metric"]): row["value"] for row in rows if row["segment"] != "all"}
+    assert {head for head, _ in shares} >= {"action", "category", "novelty", "item_age"}
+    for head in {head for head, _ in shares}:
+        assert 0 <= shares[head, "accuracy"] <= 1
+        assert 0 <= shares[head, "majority_share"] <= 1
+    # People keep to their category for nine steps of ten; the majority class is one of four.
+    assert shares["category", "accuracy"] > shares["category", "majority_share"]
+
+
+def test_a_decision_is_recorded_once_with_its_figures(flow: Flow, tmp_path: Path) -> None:
+    (decision,) = rows_of(flow.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT)
+    figures = {pair["key"]: pair["value"] for pair in decision["figures"]}
+    assert {"challenger", "champion", "best_baseline", "num_users", "margin"} <= set(figures)
+    copy = flow.copied_to(tmp_path / "copy")
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--rebuild")) == 0
+    assert contents(copy.warehouse) == contents(flow.warehouse)
+
+
+def test_a_refused_challenger_is_recorded_and_the_champion_makes_the_lists(
+    flow: Flow, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    changed = [text for value in UNTRAINED for text in ("--set", value)]
+    assert copy.night(SECOND_NIGHT, "--from", "train_model", "--strict", *changed) == 5
+    err = capfd.readouterr().err.strip()
+    *_, refused = sorted(
+        rows_of(copy.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT), key=lambda row: row["decided_at"]
+    )
+    assert err == f"gate: challenger {refused['model_id']} {refused['reason']}"
+    assert refused["verdict"] == "refused"
+    assert refused["serving_model_id"] is None
+    (champion,) = rows_of(flow.warehouse, GATE_DECISIONS, run_date=FIRST_NIGHT)
+    assert refused["against"] == champion["model_id"]
+    (challenger,) = rows_of(copy.warehouse, MODELS, model_id=refused["model_id"])
+    assert challenger["warm_started_from"] is None  # another shape
+    lists = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)
+    assert {row["model_id"] for row in lists} == {champion["serving_model_id"]}
+    assert {len(row["items"]) for row in lists} == {K}
+    assert len(lists) == 40
+    assert contents(copy.warehouse, run_date=FIRST_NIGHT) == contents(flow.warehouse, run_date=FIRST_NIGHT)
+
+
+def test_a_refused_challenger_of_a_first_night_leaves_the_lists_to_popularity(flow: Flow, tmp_path: Path) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    changed = [text for value in UNTRAINED for text in ("--set", value)]
+    assert copy.night(FIRST_NIGHT, "--from", "train_model", *changed) == 0
+    lists = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=FIRST_NIGHT)
+    assert {entry["source"] for row in lists for entry in row["items"]} == {"fallback"}
+    assert all(row["model_id"].startswith("popularity_") for row in lists)

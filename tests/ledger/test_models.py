@@ -1,0 +1,70 @@
+"""Rows of ``models``: added once, never changed, and found again as they were."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from tests.ledger.nights import DAY, command, write_config
+
+from intentrec.errors import InputError
+from intentrec.ledger import Model, Run, add_model, find_model, get_model, model_folder, tonights_challenger
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, MODELS, VOCABULARY
+
+MODEL = Model(
+    model_id="a1",
+    run_date=DAY,
+    kind="challenger",
+    folder=Path("/models/a1"),
+    files=[("manifest.json", "ff", 3), ("weights.safetensors", "aa", 9)],
+    trained_until=datetime(2024, 1, 30, 15, tzinfo=UTC),
+    warm_started_from="a0",
+)
+
+
+@pytest.fixture(scope="module")
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    run = Run(command(write_config(tmp_path_factory.mktemp("models"))), spark, "r1")
+    run.warehouse.create([MODELS, EXAMPLES, VOCABULARY, FEATURE_VOCABULARY])
+    yield run
+
+
+def test_a_model_is_added_once_and_found_as_it_was(run: Run) -> None:
+    with pytest.raises(InputError) as caught:
+        tonights_challenger(run)
+    assert str(caught.value) == (
+        "table models: no challenger of run date 2024-01-31, wanted by evaluate_model; run train_model first"
+    )
+    add_model(run, MODEL)
+    add_model(run, replace(MODEL, folder=Path("/elsewhere"), kind="refit"))  # changes nothing
+    assert find_model(run, "a1") == MODEL
+    (row,) = run.warehouse.read(MODELS).collect()
+    assert [tuple(pair) for pair in row["inputs"]] == [("vocabulary", 0), ("feature_vocabulary", 0), ("examples", 0)]
+    assert (row["run_id"], row["config"]) == ("r1", run.config.model_dump_json())
+    assert tonights_challenger(run) == MODEL
+
+    refit = replace(MODEL, model_id="a2", kind="refit", challenger_id="a1", warm_started_from="a1")
+    yesterdays = replace(MODEL, model_id="a3", run_date=DAY - timedelta(days=1), warm_started_from=None)
+    add_model(run, refit)
+    add_model(run, yesterdays)
+    assert (get_model(run, "a2"), get_model(run, "a3")) == (refit, yesterdays)
+    assert tonights_challenger(run) == MODEL  # neither a refit nor a model of another night, though later
+    later = replace(MODEL, model_id="a4")
+    add_model(run, later)
+    assert tonights_challenger(run) == later
+
+
+def test_a_model_that_is_not_there_is_named(run: Run) -> None:
+    assert find_model(run, "zz") is None
+    with pytest.raises(InputError) as caught:
+        get_model(run, "zz")
+    assert str(caught.value) == (
+        "table models: model_id zz is missing, wanted by gate_decisions; restore it, or demote it"
+    )
+
+
+def test_the_files_of_a_model_lie_under_the_artifacts(run: Run) -> None:
+    assert model_folder(run, "a1") == Path(run.config.artifacts or "", "models", "a1")
+    assert model_folder(run, "a1").is_absolute()
