@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import DataFrame
@@ -21,7 +20,15 @@ from intentrec.cluster.judging import (
     collect_transitions,
 )
 from intentrec.cluster.priors import prior_of, save_prior
-from intentrec.cluster.training import find_examples, model_identity, rank_lines, train, training_job, training_settings
+from intentrec.cluster.training import (
+    continued,
+    find_examples,
+    model_identity,
+    rank_lines,
+    train,
+    training_job,
+    training_settings,
+)
 from intentrec.examples import Night
 from intentrec.gate import Decision, Judged, decide
 from intentrec.ledger import (
@@ -47,7 +54,6 @@ from intentrec.rules import eligible_items
 from intentrec.tables import EXAMPLES, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
 
 NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
-REFIT_RATE = 0.3  # of training.learning_rate: the refit adds days, it does not start over
 
 
 def evaluate_model(run: Run) -> dict[str, int]:
@@ -143,13 +149,12 @@ def _decision(run: Run, judgements: list[Judgement], model_id: str) -> Decision:
 def _refit(run: Run, night: Night, numbers: Numbers, judged: Model) -> Model:
     """Train the judged model on through the held-out days, one pass over everything; that model serves."""
     examples = find_examples(*pinned_examples(run))
-    model_id = model_identity("refit", judged.model_id, REFIT_RATE, __version__)
+    model_id = model_identity("refit", judged.model_id, __version__)
     known = find_model(run, model_id)
     if known is not None:
         load_artifact(known.folder, known.files)
         return known
-    settings = training_settings(run.config.training, run.config.model.intent_weight)
-    settings = replace(settings, epochs=1, learning_rate=settings.learning_rate * REFIT_RATE)
+    settings = continued(training_settings(run.config.training, run.config.model.intent_weight))
     folder, artifact = model_folder(run, model_id), load_artifact(judged.folder, judged.files)
     job = training_job((examples.shards, ()), artifact.shape, settings, folder, judged.folder)
     result = train(run.spark, job, numbers, run.config.training)

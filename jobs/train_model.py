@@ -1,15 +1,16 @@
-"""examples -> models: tonight's challenger, which sees neither the validation days nor the held-out days."""
+"""examples -> models: tonight's challenger, which has not seen the held-out days."""
 
 import sys
-from dataclasses import replace
 
 from intentrec import __version__
 from intentrec.baselines import PopularityBaseline, popularity
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import judge
 from intentrec.cluster.judging import CountingRecommender, collect_counts, collect_judged
-from intentrec.cluster.priors import fit_prior, save_prior
+from intentrec.cluster.priors import Prior, fit_prior, save_prior
 from intentrec.cluster.training import (
+    Examples,
+    continued,
     curve,
     find_examples,
     model_identity,
@@ -27,6 +28,7 @@ from intentrec.ledger import (
     Run,
     Stage,
     add_model,
+    base_folder,
     champion_fingerprint,
     champion_of,
     find_model,
@@ -39,6 +41,7 @@ from intentrec.ledger import (
 )
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Scorer
+from intentrec.model.job import TrainingJob, TrainingResult
 from intentrec.rules import eligible_items
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
 
@@ -63,33 +66,59 @@ def train_model(run: Run) -> dict[str, int]:
         load_artifact(known.folder, known.files)  # a damaged one is named here, before anything relies on it
         run.log(f"model {model_id} has been trained on the same rows before")
         return {"epochs": 0}
+    base, prior, measured = _chosen(run, night, numbers, examples, (model_id, start))
     job = training_job(
-        (examples.of("train"), examples.of("validation")),
+        (examples.of("train", "validation"), ()),
         network_shape(numbers, run.config.model),
-        training_settings(run.config.training, run.config.model.intent_weight),
+        continued(training_settings(run.config.training, run.config.model.intent_weight)),
         model_folder(run, model_id),
-        None if start is None else start.folder,
+        base_folder(run, model_id),
     )
     result = train(run.spark, job, numbers, run.config.training)
-    for line in (*result.notes, *rank_lines(result, sum(shard.rows for shard in job.train))):
-        run.log(line)
+    _tell(run, result, job)
     model = Model(
         model_id=model_id,
         run_date=run.run_date,
         kind="challenger",
         folder=model_folder(run, model_id),
-        files=result.files,
-        trained_until=night.end(run.config.evaluation.holdout_days + run.config.evaluation.validation_days),
-        warm_started_from=start.model_id if start is not None and result.warm_started else None,
+        files=save_prior(model_folder(run, model_id), prior),
+        trained_until=night.end(run.config.evaluation.holdout_days),
+        warm_started_from=start.model_id if start is not None and base.warm_started else None,
     )
-    learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(result)]
-    model, chosen = _with_prior(run, night, numbers, model)
-    record_figures(run, "train_model", [*learnt, *chosen])
+    record_figures(run, "train_model", measured)
     add_model(run, model)
-    return {"epochs": len(result.epochs), "best_epoch": result.best_epoch}
+    return {"epochs": len(base.epochs), "best_epoch": base.best_epoch}
 
 
-def _with_prior(run: Run, night: Night, numbers: Numbers, model: Model) -> tuple[Model, list[Measured]]:
+def _chosen(
+    run: Run, night: Night, numbers: Numbers, examples: Examples, names: tuple[str, Model | None]
+) -> tuple[TrainingResult, Prior, list[Measured]]:
+    """Train the base: its best epoch and its prior are chosen on the validation days, which it does not learn from.
+
+    The challenger then learns from them as well, since what appeared in them is what the held-out days are about;
+    the base stays as it is, for the next night to start from without having seen what that night validates on.
+    """
+    model_id, start = names
+    job = training_job(
+        (examples.of("train"), examples.of("validation")),
+        network_shape(numbers, run.config.model),
+        training_settings(run.config.training, run.config.model.intent_weight),
+        base_folder(run, model_id),
+        None if start is None else base_folder(run, start.model_id),
+    )
+    result = train(run.spark, job, numbers, run.config.training)
+    _tell(run, result, job)
+    learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(result)]
+    prior, judged = _fitted_prior(run, night, numbers, model_id)
+    return result, prior, [*learnt, *judged]
+
+
+def _tell(run: Run, result: TrainingResult, job: TrainingJob) -> None:
+    for line in (*result.notes, *rank_lines(result, sum(shard.rows for shard in job.train))):
+        run.log(line)
+
+
+def _fitted_prior(run: Run, night: Night, numbers: Numbers, model_id: str) -> tuple[Prior, list[Measured]]:
     """Fit the prior on the validation days, and judge every window of popularity there, for the gate's baseline."""
     settings = run.config.evaluation
     since, until = night.end(settings.holdout_days + settings.validation_days), night.end(settings.holdout_days)
@@ -101,14 +130,14 @@ def _with_prior(run: Run, night: Night, numbers: Numbers, model: Model) -> tuple
     finally:
         events.unpersist()
     allowed, k = numbers.allowed_before(since), settings.k[0]
-    prior, quality = fit_prior(Scorer(load_artifact(model.folder, model.files)), users, counts, allowed, k)
+    prior, quality = fit_prior(Scorer(load_artifact(base_folder(run, model_id))), users, counts, allowed, k)
     run.log(
         f"prior: popularity of {prior.hours} h, weight {prior.weight:g}: ndcg@{k} {quality:.4f} on {len(users):,} users"
     )
     measured = [
-        Measured(model.model_id, VALIDATION, "prior_hours", None, None, float(prior.hours)),
-        Measured(model.model_id, VALIDATION, "prior_weight", None, None, prior.weight),
-        Measured(model.model_id, VALIDATION, "ndcg", k, None, quality, num_users=len(users)),
+        Measured(model_id, VALIDATION, "prior_hours", None, None, float(prior.hours)),
+        Measured(model_id, VALIDATION, "prior_weight", None, None, prior.weight),
+        Measured(model_id, VALIDATION, "ndcg", k, None, quality, num_users=len(users)),
     ]
     for hours in counts:
         rival = CountingRecommender(PopularityBaseline.of(counts, hours), allowed)
@@ -116,7 +145,7 @@ def _with_prior(run: Run, night: Night, numbers: Numbers, model: Model) -> tuple
         measured += [
             Measured(rival.name, VALIDATION, f.metric, f.k, None, f.value, f.low, f.high, f.num_users) for f in figures
         ]
-    return replace(model, files=save_prior(model.folder, prior)), measured
+    return prior, measured
 
 
 STAGE = Stage(

@@ -58,7 +58,9 @@ def user_intents(candidates: DataFrame, origin: Origin) -> DataFrame:
         USER_INTENTS rows; none for a user of whom a model without heads said nothing.
     """
     by_weight = F.array_sort(
-        F.transform("head_weights", lambda entry: F.struct((-entry["weight"]).alias("order"), entry["head"].alias("head")))
+        F.transform(
+            "head_weights", lambda entry: F.struct((-entry["weight"]).alias("order"), entry["head"].alias("head"))
+        )
     )
     rows = CANDIDATES.conform(candidates).where(F.size("heads") > 0)
     primary = F.get(by_weight, F.lit(0))["head"].alias("primary_head")
@@ -78,7 +80,9 @@ def segment_lists(counts: DataFrame, popular: DataFrame, k: int, origin: Origin)
         SEGMENT_RECOMMENDATIONS rows, EVERYBODY's among them, ties by item_id. A row's score is the segment's number
         of events, or that of ``popular``. A segment with fewer than ``k`` items in all is left out.
     """
-    own = counts.select("segment", "item_id", F.col("num_events").cast("double").alias("score"), F.lit(-1).alias("place"))
+    own = counts.select(
+        "segment", "item_id", F.col("num_events").cast("double").alias("score"), F.lit(-1).alias("place")
+    )
     segments = counts.select("segment").distinct()
     everybody = segments.sparkSession.createDataFrame([(EVERYBODY,)], "segment STRING")
     filler = segments.unionByName(everybody).crossJoin(F.broadcast(popular))

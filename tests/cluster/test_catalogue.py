@@ -31,7 +31,12 @@ def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spa
         ("cup", ["ware", "unknown"]),
         ("pot", []),
     ]
-    vocabulary = [("tea", 2, at(3)), ("cup", 1, at(1)), ("pot", 3, at(2)), ("lost", 4, at(4))]  # lost left the catalogue
+    vocabulary = [
+        ("tea", 2, at(3)),
+        ("cup", 1, at(1)),
+        ("pot", 3, at(2)),
+        ("lost", 4, at(4)),
+    ]  # lost left the catalogue
     features = [("categories", "hot", 2), ("categories", "drink", 1), ("categories", "leaf", 3), ("categories", "ware", 4),
                 ("action", "view", 1), ("device", "phone", 1), ("dropped", "x", 1)]  # fmt: skip
     night = Night(

@@ -111,7 +111,9 @@ def test_a_models_event_features_are_found_by_name_wherever_tonight_has_them():
     assert known.features[0].tolist() == [2, 1, 3, 1, 0, 0]
     none_left = known_to(shape, (), Histories(arrays([5, 1]), arrays([1, 2]), arrays([])))
     assert none_left.features[0].tolist() == [0] * 6
-    none_wanted = known_to(artifact_of(5, "sasrec", fields=()).shape, FIELDS, Histories(arrays([5]), arrays([1]), arrays([1, 2, 3])))
+    none_wanted = known_to(
+        artifact_of(5, "sasrec", fields=()).shape, FIELDS, Histories(arrays([5]), arrays([1]), arrays([1, 2, 3]))
+    )
     assert none_wanted.features[0].tolist() == []
 
 
@@ -187,7 +189,10 @@ def told(spark, sessions):
     allowed = np.arange(5) > 0
     baselines = (popular, TransitionBaseline.of(followers, popular))
     lists = [CountingRecommender(baseline, allowed).recommend(users, 2).tolist() for baseline in baselines]
-    relevant = [users.relevant.items[start:end].tolist() for start, end in zip(users.relevant.offsets, users.relevant.offsets[1:])]
+    relevant = [
+        users.relevant.items[start:end].tolist()
+        for start, end in zip(users.relevant.offsets, users.relevant.offsets[1:])
+    ]
     before = ([own.tolist() for own in users.histories.items], [own.tolist() for own in users.seen],
               {hours: found.tolist() for hours, found in counts.items()}, followers.successors.tolist(), lists)  # fmt: skip
     return before, relevant

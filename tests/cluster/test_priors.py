@@ -26,7 +26,11 @@ def scorer_of(*logits):
 
 
 def users_who_chose(*items):
-    return JudgedUsers(histories_of([2] * len(items), 3), [np.zeros(0, np.int64) for _ in items], Relevant.of([[item] for item in items]))
+    return JudgedUsers(
+        histories_of([2] * len(items), 3),
+        [np.zeros(0, np.int64) for _ in items],
+        Relevant.of([[item] for item in items]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,9 @@ def users_who_chose(*items):
     ],
 )
 def test_the_window_and_the_weight_that_rank_what_users_chose_on_top_are_found(chosen, prior):
-    found, quality = fit_prior(scorer_of(3.0, 2.0, -1.0), users_who_chose(chosen, chosen), {1: HOUR, 24: DAY}, ALLOWED, 1)
+    found, quality = fit_prior(
+        scorer_of(3.0, 2.0, -1.0), users_who_chose(chosen, chosen), {1: HOUR, 24: DAY}, ALLOWED, 1
+    )
     assert (found, quality) == (prior, 1.0)
 
 

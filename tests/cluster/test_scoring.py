@@ -31,7 +31,10 @@ USERS = pa.schema(
 def lists_of(plan, histories, seen):
     """Run what Spark runs in a task, here."""
     users = [f"u{row}" for row in range(len(seen))]
-    arrays = [pa.array([np.asarray(own).tolist() for own in rows]) for rows in (histories.items, histories.times, histories.features, seen)]
+    arrays = [
+        pa.array([np.asarray(own).tolist() for own in rows])
+        for rows in (histories.items, histories.times, histories.features, seen)
+    ]
     batch = pa.Table.from_arrays([pa.array(users), *arrays], USERS.names).cast(USERS).to_batches()[0]
     task = scoring._task(SimpleNamespace(value=plan), to_arrow_schema(CANDIDATES.schema))
     return [row for made in task([batch.slice(0, 0), batch]) for row in made.to_pylist()]
@@ -149,7 +152,9 @@ def test_the_reason_is_the_nearest_item_of_the_users_own_history(tmp_path):
     vectors[4, :2] = torch.tensor([0.1, 0.9])  # beside 2
     artifact.weights["items.ids.weight"] = vectors
     past = [np.array([2, 1]), np.array([2]), np.array([0])]
-    histories = Histories(past, [1_700_100_000 + np.arange(len(own)) for own in past], [np.ones(3 * len(own), int) for own in past])
+    histories = Histories(
+        past, [1_700_100_000 + np.arange(len(own)) for own in past], [np.ones(3 * len(own), int) for own in past]
+    )
     rows = lists_of(plan_of(4, 2, artifact, tmp_path / "m"), histories, [[1, 2], [1, 2], [1, 2]])
     because = [{item["item_id"]: item["because_item_id"] for item in row["items"]} for row in rows]
     assert because == [{"i03": "i01", "i04": "i02"}, {"i03": "i02", "i04": "i02"}, {"i03": None, "i04": None}]

@@ -59,7 +59,9 @@ def warehouse(spark, tmp_path_factory):
         rows = rows.unionByName(training_sequences(encoded(spark), "validation", later, end, shape))
         made.append(EXAMPLES, rows.coalesce(1))
     first = made.version(EXAMPLES)
-    made.replace(EXAMPLES, made.read(EXAMPLES).where(f"run_date = '{DAY}'").repartition(3), run_date=DAY, rows_per_file=4)
+    made.replace(
+        EXAMPLES, made.read(EXAMPLES).where(f"run_date = '{DAY}'").repartition(3), run_date=DAY, rows_per_file=4
+    )
     return made, first
 
 
@@ -96,7 +98,9 @@ def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse,
     assert list(rank_lines(result, 12))[-1] == "all ranks: 12 rows an epoch, table examples: 12"
     assert "1 files, 12 rows an epoch" in next(iter(rank_lines(result, 12)))
 
-    again = training_job((pinned.of("train"), ()), shape, settings, tmp_path / "models" / "m2", tmp_path / "models" / "m1")
+    again = training_job(
+        (pinned.of("train"), ()), shape, settings, tmp_path / "models" / "m2", tmp_path / "models" / "m1"
+    )
     warm = train(spark, again, NUMBERS, ALONE)
     assert warm.warm_started
     assert warm.weights_sha256 != result.weights_sha256

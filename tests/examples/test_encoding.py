@@ -15,7 +15,12 @@ ENCODED_COLUMNS = (
 
 
 def test_categories_take_as_many_columns_as_items_may_have():
-    assert Encoding(("action", "categories", "device"), 2).columns == ("action", "categories_0", "categories_1", "device")
+    assert Encoding(("action", "categories", "device"), 2).columns == (
+        "action",
+        "categories_0",
+        "categories_1",
+        "device",
+    )
 
 
 def test_items_keep_their_first_categories_in_catalogue_order(spark):

@@ -32,9 +32,7 @@ def test_judged_users_have_a_past_and_choose_something_new(spark):
         ],
         ENCODED_COLUMNS,
     )
-    seen = spark.createDataFrame(
-        [("ann", [1, 2, 3]), ("cyd", [1]), ("dan", [1])], "user_id STRING, seen ARRAY<INT>"
-    )
+    seen = spark.createDataFrame([("ann", [1, 2, 3]), ("cyd", [1]), ("dan", [1])], "user_id STRING, seen ARRAY<INT>")
     seconds = [int(at(hour).timestamp()) for hour in (2, 3)]
     expected = spark.createDataFrame([("ann", [2, 3], seconds, [], [1, 2, 3], [4, 5])], JUDGED_COLUMNS)
     judged = judged_users(events, seen, at(4), at(6), Shape(DAY, 2, 0), 10)

@@ -22,7 +22,9 @@ def seconds(*hours):
 
 
 def encoded(spark, user, *items):
-    rows = [(user, at(hour), 0, f"e{hour}", "view", item, 1.0, [item * 10, item * 100]) for hour, item in enumerate(items)]
+    rows = [
+        (user, at(hour), 0, f"e{hour}", "view", item, 1.0, [item * 10, item * 100]) for hour, item in enumerate(items)
+    ]
     return spark.createDataFrame(rows, ENCODED_COLUMNS)
 
 

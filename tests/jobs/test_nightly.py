@@ -41,7 +41,6 @@ def untouched(filled: Flow) -> Iterator[Flow]:
         (("--set", "recommendations.k=0"), 2, r"recommendations.k: Input should be greater than 0"),
         (("--set", "sessions.gap_minutes=29"), 2, r"sessions.gap_minutes: is 29, but table sessions was built with 30"),
         (("--set", "input.events.time_unit=ms"), 2, r'time_unit: is "ms", but table events was filled with "iso"'),
-        (("--from", "train_model", "--only", "train_model"), 2, r"--from train_model and --only train_model exclude"),
         (NO_FILE, 3, r"nowhere/\*.json: no file matches"),
         (("--set", "warehouse=/dev/null/here"), 7, r"warehouse /dev/null/here is not writable: "),
         (("--set", "warehouse=nowhere.here", "artifacts=/tmp"), 2, r"warehouse: nowhere.here names a catalog"),
@@ -66,6 +65,10 @@ def test_what_is_refused_says_so_in_one_line_and_publishes_nothing(
         (["--run-date", "2024-02-30"], "argument --run-date: must be a day as YYYY-MM-DD, is '2024-02-30'"),
         ([], "the following arguments are required: --run-date"),
         (["--run-date", "2024-05-04", "--only", "train"], "argument --only: invalid choice: 'train'"),
+        (
+            ["--run-date", "2024-05-04", "--from", "train_model", "--only", "train_model"],
+            "argument --only: not allowed with argument --from",
+        ),
         (["--run-date", "2024-05-04", "--replay-quarantine"], "unrecognized arguments: --replay-quarantine"),
     ],
 )

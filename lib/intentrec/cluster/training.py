@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -83,6 +83,11 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         seed=training.seed,
         read_timeout_s=training.stall_timeout_s,
     )
+
+
+def continued(settings: Settings) -> Settings:
+    """Return how a finished model is trained on through further days: one pass, at half the learning rate."""
+    return replace(settings, epochs=1, learning_rate=settings.learning_rate / 2)
 
 
 def model_identity(*parts: object) -> str:

@@ -160,8 +160,10 @@ class TrainingConfig(Section):
     )
     epochs: _Count = Field(10, description="most passes over the examples")
     patience: _Count = Field(2, description="epochs without a better validation loss before training stops")
-    learning_rate: float = Field(0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers")
-    events_per_batch: _Count = Field(8192, description="of all ranks together; a batch holds rows of one length bucket")
+    learning_rate: float = Field(
+        0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers"
+    )
+    events_per_batch: _Count = Field(2048, description="of all ranks together; a batch holds rows of one length bucket")
     seed: StrictInt = Field(1, ge=0, description="of every random number")
     start_timeout_s: _Count = Field(120, description="seconds until all ranks must have started")
     stall_timeout_s: _Count = Field(120, description="seconds a rank may wait for the others before training fails")

@@ -3,7 +3,15 @@
 from intentrec.ledger.champion import Champion, champion_fingerprint, champion_of, serving_model_id
 from intentrec.ledger.command import run_job
 from intentrec.ledger.figures import Measured, record_figures
-from intentrec.ledger.models import Model, add_model, find_model, get_model, model_folder, tonights_challenger
+from intentrec.ledger.models import (
+    Model,
+    add_model,
+    base_folder,
+    find_model,
+    get_model,
+    model_folder,
+    tonights_challenger,
+)
 from intentrec.ledger.night import night_of, pinned_examples, tonight
 from intentrec.ledger.opening import open_run
 from intentrec.ledger.run import Command, Outcome, Run, Stage
@@ -17,6 +25,7 @@ __all__ = [
     "Run",
     "Stage",
     "add_model",
+    "base_folder",
     "champion_fingerprint",
     "champion_of",
     "find_model",

@@ -44,6 +44,11 @@ def model_folder(run: Run, model_id: str) -> Path:
     return Path(str(run.config.artifacts), "models", model_id)
 
 
+def base_folder(run: Run, model_id: str) -> Path:
+    """Return where a challenger lies as it was before it learnt from the validation days; the next night starts there."""
+    return Path(str(run.config.artifacts), "bases", model_id)
+
+
 def find_model(run: Run, model_id: str) -> Model | None:
     """Look a model up; None if it was never trained."""
     row = run.warehouse.read(MODELS).where(F.col("model_id") == F.lit(model_id)).first()
