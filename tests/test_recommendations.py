@@ -1,8 +1,9 @@
 from datetime import date
 
+from tests.frames import assert_frames_equal
+
 from intentrec.recommendations import Origin, ranked_lists, segment_lists, user_intents
 from intentrec.tables import CANDIDATES, RECOMMENDATIONS_STAGED, SEGMENT_RECOMMENDATIONS, USER_INTENTS
-from tests.frames import assert_frames_equal
 
 DAY = date(2024, 5, 1)
 ORIGIN = Origin(DAY, "m1", "r1")
@@ -15,7 +16,11 @@ def candidates(spark):
         [
             (
                 "ann",
-                [("tea", 2.0, "model", "novelty", "cup"), ("pot", 1.0, "prior", None, None), ("jar", 0.5, "model", None, None)],
+                [
+                    ("tea", 2.0, "model", "novelty", "cup"),
+                    ("pot", 1.0, "prior", None, None),
+                    ("jar", 0.5, "model", None, None),
+                ],
                 HEADS,
                 WEIGHTS,
                 [1.0, 2.0],

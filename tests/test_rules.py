@@ -1,8 +1,9 @@
 from datetime import UTC, date, datetime
 
+from tests.frames import assert_frames_equal
+
 from intentrec.rules import eligible_items
 from intentrec.tables import ITEMS
-from tests.frames import assert_frames_equal
 
 DAY = date(2024, 5, 1)
 MIDNIGHT = datetime(2024, 5, 2, tzinfo=UTC)

@@ -37,8 +37,9 @@ def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spa
         ("pot", 3, at(2)),
         ("lost", 4, at(4)),
     ]  # lost left the catalogue
-    features = [("categories", "hot", 2), ("categories", "drink", 1), ("categories", "leaf", 3), ("categories", "ware", 4),
-                ("action", "view", 1), ("device", "phone", 1), ("dropped", "x", 1)]  # fmt: skip
+    features = [("categories", "hot", 2), ("categories", "drink", 1), ("categories", "leaf", 3),
+                ("categories", "ware", 4), ("action", "view", 1), ("device", "phone", 1),
+                ("dropped", "x", 1)]  # fmt: skip
     night = Night(
         run_date=DAY, cutoff=Cutoff("UTC", "00:00"), encoding=Encoding(("device", "categories", "action"), 2),
         shape=Shape(DAY, 9, 4), window_days=None, seen=None, sessions=spark.createDataFrame([], SESSIONS.schema),

@@ -191,10 +191,11 @@ def told(spark, sessions):
     lists = [CountingRecommender(baseline, allowed).recommend(users, 2).tolist() for baseline in baselines]
     relevant = [
         users.relevant.items[start:end].tolist()
-        for start, end in zip(users.relevant.offsets, users.relevant.offsets[1:])
+        for start, end in zip(users.relevant.offsets, users.relevant.offsets[1:], strict=False)
     ]
     before = ([own.tolist() for own in users.histories.items], [own.tolist() for own in users.seen],
-              {hours: found.tolist() for hours, found in counts.items()}, followers.successors.tolist(), lists)  # fmt: skip
+              {hours: found.tolist() for hours, found in counts.items()}, followers.successors.tolist(),
+              lists)  # fmt: skip
     return before, relevant
 
 

@@ -13,7 +13,7 @@ from intentrec.model.checkpoint import load_artifact, save_artifact
 from intentrec.model.inference import Scorer
 
 ALLOWED = np.array([False, True, True, True])
-# log(1 + 8) = 2 log(1 + 2): in the day item 2 has half the score of item 3; in the last hour nothing but item 1 happened
+# log(1 + 8) = 2 log(1 + 2): in the day item 2 has half the score of item 3; the last hour has nothing but item 1
 DAY, HOUR = np.array([0, 0, 2, 8]), np.array([0, 5, 0, 0])
 
 
@@ -85,12 +85,12 @@ def test_the_bias_is_the_weight_times_the_windows_scores():
 
 def test_a_prior_is_kept_in_the_model_beside_unchanged_weights(tmp_path):
     artifact = artifact_of(3, fields=FIELDS, label_counts={"action": [1.0, 2.0]})
-    before = dict((name, sha) for name, sha, _ in save_artifact(tmp_path / "m", artifact))
+    before = {name: sha for name, sha, _ in save_artifact(tmp_path / "m", artifact)}
     files = save_prior(tmp_path / "m", Prior(24, 4.0))
     loaded = load_artifact(tmp_path / "m", files)
     assert prior_of(loaded) == Prior(24, 4.0)
     assert loaded.facts["label_counts"] == {"action": [1.0, 2.0]}
-    after = dict((name, sha) for name, sha, _ in files)
+    after = {name: sha for name, sha, _ in files}
     assert {name for name in after if after[name] != before[name]} == {"network.json", "manifest.json"}
     save_prior(tmp_path / "m", Prior(1, 0.0))
     assert prior_of(load_artifact(tmp_path / "m")) == Prior(1, 0.0)

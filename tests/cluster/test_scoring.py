@@ -62,7 +62,7 @@ def test_spark_scores_as_torch_does_and_lists_nothing_seen_or_unavailable(spark,
     bias_V = random.random(34).astype(np.float32)
     plan = plan_of(33, 10, artifact, tmp_path / "m", allowed=allowed, bias_V=bias_V, filler=np.flatnonzero(allowed))
     known = Histories([np.where(own > 30, 0, own) for own in histories.items], histories.times, histories.features)
-    limits = [2] + [3, 3]
+    limits = [2, 3, 3]
     known.features[:] = [
         np.where(own > np.repeat(limits, length), 0, own) for own, length in zip(known.features, lengths, strict=True)
     ]

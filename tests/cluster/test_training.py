@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 from tests.cluster.worlds import DAY, FIELDS, NAMES, catalogue_of, ids
 
 from intentrec.cluster.catalogue import Numbers
 from intentrec.cluster.training import (
+    continued,
     curve,
     find_examples,
     model_identity,
@@ -53,11 +55,11 @@ def warehouse(spark, tmp_path_factory):
     made.create([EXAMPLES])
     end = datetime(2024, 5, 2, tzinfo=UTC)
     later = datetime(2024, 5, 1, 0, 7, tzinfo=UTC)
-    for night in (date(2024, 5, 1), DAY):
-        shape = Shape(night, 16, 3)
-        rows = training_sequences(encoded(spark), "train", None, later, shape)
-        rows = rows.unionByName(training_sequences(encoded(spark), "validation", later, end, shape))
-        made.append(EXAMPLES, rows.coalesce(1))
+    events, shape = encoded(spark), Shape(DAY, 16, 3)
+    rows = training_sequences(events, "train", None, later, shape)
+    rows = rows.unionByName(training_sequences(events, "validation", later, end, shape)).persist()
+    others = rows.withColumn("run_date", F.lit(date(2024, 5, 1)))
+    made.append(EXAMPLES, rows.unionByName(others).coalesce(1))
     first = made.version(EXAMPLES)
     made.replace(
         EXAMPLES, made.read(EXAMPLES).where(f"run_date = '{DAY}'").repartition(3), run_date=DAY, rows_per_file=4
@@ -111,8 +113,8 @@ def test_more_ranks_than_task_slots_are_refused_before_anything_starts(spark, tm
     with pytest.raises(SetupError) as caught:
         train(spark, job, NUMBERS, TrainingConfig(workers=3, launcher="spark"))
     assert str(caught.value) == (
-        "training.workers: 3 ranks need as many task slots, Spark has 2. Lower training.workers, give spark.master more "
-        "cores, or set training.launcher to local"
+        "training.workers: 3 ranks need as many task slots, Spark has 2. Lower training.workers, give spark.master "
+        "more cores, or set training.launcher to local"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -130,6 +132,10 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         epochs=7, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9, max_skipped_steps=4, seed=5,
         read_timeout_s=6,
     )  # fmt: skip
+
+
+def test_a_finished_model_is_trained_on_once_at_half_the_rate():
+    assert continued(Settings(epochs=9, learning_rate=0.5, seed=4)) == Settings(epochs=1, learning_rate=0.25, seed=4)
 
 
 def test_what_the_ranks_read_lies_beside_the_models():

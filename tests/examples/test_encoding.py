@@ -9,8 +9,8 @@ from intentrec.tables import FEATURE_VOCABULARY, ITEMS, VOCABULARY
 DAY = date(2024, 5, 1)
 NINE = datetime(2024, 5, 1, 9, tzinfo=UTC)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, weight FLOAT, "
-    "features ARRAY<INT>"
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
+    "weight FLOAT, features ARRAY<INT>"
 )
 
 

@@ -1,12 +1,13 @@
 from datetime import UTC, date, datetime
 
-from intentrec.examples import JUDGED_COLUMNS, Shape, judged_users
 from tests.frames import assert_frames_equal
+
+from intentrec.examples import JUDGED_COLUMNS, Shape, judged_users
 
 DAY = date(2024, 5, 1)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, weight FLOAT, "
-    "features ARRAY<INT>"
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
+    "weight FLOAT, features ARRAY<INT>"
 )
 
 

@@ -2,16 +2,16 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
+from tests.frames import assert_frames_equal
 
 from intentrec.config import Cutoff, SeenConfig
 from intentrec.examples import JUDGED_COLUMNS, Encoding, Night, Shape
 from intentrec.tables import FEATURE_VOCABULARY, ITEMS, SESSIONS, VOCABULARY
-from tests.frames import assert_frames_equal
 
 DAY = date(2024, 5, 3)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, weight FLOAT, "
-    "features ARRAY<INT>"
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
+    "weight FLOAT, features ARRAY<INT>"
 )
 SEEN_COLUMNS = "user_id STRING, seen ARRAY<INT>"
 
@@ -36,8 +36,8 @@ def night(spark):
     ]
     vocabulary = [(DAY, name, index, at(1, 0)) for index, name in enumerate(("cup", "jug", "pot", "tea"), 1)]
     items = [("pot", ["hot", "ware", "old"]), ("tea", ["drink"])]
-    features = [("categories", "drink", 1), ("categories", "hot", 2), ("categories", "ware", 3), ("categories", "old", 4),
-                ("action", "buy", 1), ("action", "view", 2)]  # fmt: skip
+    features = [("categories", "drink", 1), ("categories", "hot", 2), ("categories", "ware", 3),
+                ("categories", "old", 4), ("action", "buy", 1), ("action", "view", 2)]  # fmt: skip
     return Night(
         run_date=DAY,
         cutoff=Cutoff("Europe/Lisbon", "00:00"),

@@ -1,15 +1,15 @@
 from datetime import UTC, date, datetime
 
-from tests.frames import assert_frames_equal
 from pyspark.sql import functions as F
+from tests.frames import assert_frames_equal
 
 from intentrec.examples import Shape, length_buckets, seen_items, training_sequences, user_histories
 from intentrec.tables import EXAMPLES, HISTORIES, VOCABULARY
 
 DAY = date(2024, 5, 1)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, weight FLOAT, "
-    "features ARRAY<INT>"
+    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
+    "weight FLOAT, features ARRAY<INT>"
 )
 
 

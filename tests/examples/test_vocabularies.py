@@ -44,7 +44,10 @@ def test_the_timeline_ends_right_before_the_cut_off_and_begins_at_its_start(spar
     ("known", "expected"),
     [
         ([], [("cup", 1, at(9)), ("pot", 2, at(8)), ("tea", 3, at(8))]),
-        ([("tea", 1, at(7)), ("jar", 2, at(6))], [("tea", 1, at(7)), ("jar", 2, at(6)), ("cup", 3, at(9)), ("pot", 4, at(8))]),
+        (
+            [("tea", 1, at(7)), ("jar", 2, at(6))],
+            [("tea", 1, at(7)), ("jar", 2, at(6)), ("cup", 3, at(9)), ("pot", 4, at(8))],
+        ),
     ],
 )  # fmt: skip
 def test_known_items_keep_their_number_and_new_ones_follow_by_id(spark, known, expected):

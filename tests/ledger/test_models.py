@@ -10,7 +10,16 @@ from pyspark.sql import SparkSession
 from tests.ledger.nights import DAY, command, write_config
 
 from intentrec.errors import InputError
-from intentrec.ledger import Model, Run, add_model, find_model, get_model, model_folder, tonights_challenger
+from intentrec.ledger import (
+    Model,
+    Run,
+    add_model,
+    base_folder,
+    find_model,
+    get_model,
+    model_folder,
+    tonights_challenger,
+)
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, MODELS, VOCABULARY
 
 MODEL = Model(
@@ -28,7 +37,7 @@ MODEL = Model(
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     run = Run(command(write_config(tmp_path_factory.mktemp("models"))), spark, "r1")
     run.warehouse.create([MODELS, EXAMPLES, VOCABULARY, FEATURE_VOCABULARY])
-    yield run
+    return run
 
 
 def test_a_model_is_added_once_and_found_as_it_was(run: Run) -> None:
@@ -67,4 +76,5 @@ def test_a_model_that_is_not_there_is_named(run: Run) -> None:
 
 def test_the_files_of_a_model_lie_under_the_artifacts(run: Run) -> None:
     assert model_folder(run, "a1") == Path(run.config.artifacts or "", "models", "a1")
+    assert base_folder(run, "a1") == Path(run.config.artifacts or "", "bases", "a1")
     assert model_folder(run, "a1").is_absolute()

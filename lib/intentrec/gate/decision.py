@@ -55,8 +55,8 @@ def decide(
     """Promote the challenger if it is not worse than the champion and not below the best baseline.
 
     Not worse: the lower end of the 90 % interval of its paired relative difference to the champion is above
-    -margin. Without a user to judge on it is refused. The best baseline is the one with the greatest mean, the first of equals. Without a champion the baseline
-    alone decides.
+    -margin. The best baseline is the one with the greatest mean, the first of equals. Without a champion the baseline
+    alone decides; without a user to judge on the challenger is refused.
 
     Args:
         challenger: judged on users it has not seen.

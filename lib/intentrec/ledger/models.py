@@ -45,7 +45,7 @@ def model_folder(run: Run, model_id: str) -> Path:
 
 
 def base_folder(run: Run, model_id: str) -> Path:
-    """Return where a challenger lies as it was before it learnt from the validation days; the next night starts there."""
+    """Return where a challenger lies as it was before it learnt from the validation days: the next start."""
     return Path(str(run.config.artifacts), "bases", model_id)
 
 
