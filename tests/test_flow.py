@@ -176,8 +176,8 @@ def test_the_second_night_starts_from_the_first_ones_champion(flow: Flow) -> Non
         assert decision["reason"]
         assert by_kind[night, "refit"]["challenger_id"] == decision["model_id"]
         assert by_kind[night, "refit"]["trained_until"].astimezone(UTC) == end_of(night)
-        held_out_and_validation = end_of(night) - timedelta(days=2)
-        assert by_kind[night, "challenger"]["trained_until"].astimezone(UTC) == held_out_and_validation
+        before_held_out = end_of(night) - timedelta(days=1)
+        assert by_kind[night, "challenger"]["trained_until"].astimezone(UTC) == before_held_out
     assert decisions[SECOND_NIGHT]["against"] == first["model_id"]
 
 

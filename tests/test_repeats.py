@@ -32,6 +32,14 @@ def test_a_second_run_of_a_night_skips_every_stage_and_no_table_moves_but_the_le
     assert Counter(row["status"] for row in rows_of(again.warehouse, RUNS)) == {"finished": 12, "skipped": 12}
 
 
+def test_a_night_rebuilt_from_its_logs_holds_the_same_tables(flow: Flow, tmp_path: Path, capfd) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    assert copy.night(SECOND_NIGHT, "--rebuild") == 0
+    assert "has been trained on the same rows before" in capfd.readouterr().out
+    assert contents(copy.warehouse) == contents(flow.warehouse)
+    assert Counter(row["status"] for row in rows_of(copy.warehouse, RUNS)) == {"finished": 18}
+
+
 def test_nights_in_any_order_give_the_tables_of_a_clean_run(flow: Flow, tmp_path: Path, capfd) -> None:
     mixed = flow.copied_to(tmp_path / "mixed")  # holds both nights
     untouched = {night: contents(mixed.warehouse, run_date=night) for night in NIGHTS}

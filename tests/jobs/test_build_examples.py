@@ -1,13 +1,10 @@
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
-from jobs.build_examples import STAGE
 from tests.generated import FIRST_NIGHT, SECOND_NIGHT
 from tests.running import Flow
-from tests.tables_oracle import contents, rows_of
+from tests.tables_oracle import rows_of
 
-from intentrec.ledger import run_job
 from intentrec.tables import EVENTS, EXAMPLES, FEATURE_VOCABULARY, HISTORIES, VOCABULARY
 
 
@@ -66,10 +63,3 @@ def test_the_values_of_every_feature_are_numbered(flow: Flow) -> None:
         ("action", "buy"): 1, ("action", "view"): 2, ("categories", "cake"): 1, ("categories", "fruit"): 2,
         ("categories", "gift"): 3, ("categories", "tea"): 4, ("device", "desk"): 1, ("device", "phone"): 2,
     }  # fmt: skip
-
-
-def test_the_job_alone_run_again_writes_the_same_rows(flow: Flow, tmp_path, capfd: pytest.CaptureFixture[str]) -> None:
-    copy = flow.copied_to(tmp_path / "copy")
-    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--rebuild")) == 0
-    assert "build_examples finished" in capfd.readouterr().out
-    assert contents(copy.warehouse) == contents(flow.warehouse)

@@ -34,13 +34,6 @@ def test_the_curve_and_the_fit_of_the_prior_are_in_metrics(flow: Flow, night) ->
     assert fitted["prior_weight"] >= 0
 
 
-def test_the_same_rows_are_not_trained_on_twice(flow: Flow, tmp_path, capfd: pytest.CaptureFixture[str]) -> None:
-    copy = flow.copied_to(tmp_path / "copy")
-    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--rebuild")) == 0
-    assert "has been trained on the same rows before" in capfd.readouterr().out
-    assert contents(copy.warehouse) == contents(flow.warehouse)
-
-
 def test_another_setting_gives_another_model_that_starts_from_the_same_champion(flow: Flow, tmp_path) -> None:
     copy = flow.copied_to(tmp_path / "copy")
     assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--set", "training.learning_rate=0.02")) == 0
