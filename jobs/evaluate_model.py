@@ -107,7 +107,9 @@ def _judgements(
 
     def recommenders() -> Iterator[Recommender]:
         for name, artifact in _models(run, model, challenger):
-            yield ModelRecommender(name, Scorer(artifact), numbers.fields, prior_of(artifact).bias(counts), allowed)
+            prior = prior_of(artifact)
+            mix = (prior.bias(counts), allowed, prior.shrink_events)
+            yield ModelRecommender(name, Scorer(artifact), numbers.fields, *mix)
         popular = {hours: PopularityBaseline.of(counts, hours) for hours in windows}
         yield from (CountingRecommender(baseline, allowed) for baseline in popular.values())
         filler = popular[_best_window(run)]

@@ -28,7 +28,6 @@ from intentrec.ledger import (
     Run,
     Stage,
     add_model,
-    base_folder,
     champion_fingerprint,
     champion_of,
     find_model,
@@ -38,6 +37,7 @@ from intentrec.ledger import (
     pinned_examples,
     record_figures,
     run_job,
+    start_folder,
 )
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Scorer
@@ -72,7 +72,7 @@ def train_model(run: Run) -> dict[str, int]:
         network_shape(numbers, run.config.model),
         continued(training_settings(run.config.training, run.config.model.intent_weight)),
         model_folder(run, model_id),
-        base_folder(run, model_id),
+        start_folder(run, model_id),
     )
     result = train(run.spark, job, numbers, run.config.training)
     _tell(run, result, job)
@@ -103,8 +103,8 @@ def _chosen(
         (examples.of("train"), examples.of("validation")),
         network_shape(numbers, run.config.model),
         training_settings(run.config.training, run.config.model.intent_weight),
-        base_folder(run, model_id),
-        None if start is None else base_folder(run, start.model_id),
+        start_folder(run, model_id),
+        None if start is None else start_folder(run, start.model_id),
     )
     result = train(run.spark, job, numbers, run.config.training)
     _tell(run, result, job)
@@ -130,13 +130,14 @@ def _fitted_prior(run: Run, night: Night, numbers: Numbers, model_id: str) -> tu
     finally:
         events.unpersist()
     allowed, k = numbers.allowed_before(since), settings.k[0]
-    prior, quality = fit_prior(Scorer(load_artifact(base_folder(run, model_id))), users, counts, allowed, k)
+    prior, quality = fit_prior(Scorer(load_artifact(start_folder(run, model_id))), users, counts, allowed, k)
     run.log(
-        f"prior: popularity of {prior.hours} h, weight {prior.weight:g}: ndcg@{k} {quality:.4f} on {len(users):,} users"
+        f"prior: popularity of {prior.hours} h, weight {prior.weight:g}, shrinkage {prior.shrink_events:g} events: ndcg@{k} {quality:.4f} on {len(users):,} users"
     )
     measured = [
         Measured(model_id, VALIDATION, "prior_hours", None, None, float(prior.hours)),
         Measured(model_id, VALIDATION, "prior_weight", None, None, prior.weight),
+        Measured(model_id, VALIDATION, "prior_shrink_events", None, None, prior.shrink_events),
         Measured(model_id, VALIDATION, "ndcg", k, None, quality, num_users=len(users)),
     ]
     for hours in counts:

@@ -75,6 +75,7 @@ def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, P
         fields=numbers.fields,
         items=("", *numbers.vocabulary.items),
         bias_V=np.zeros(len(popular.bias_V), np.float32) if prior is None else prior.bias(counts),
+        shrink_events=0.0 if prior is None else prior.shrink_events,
         allowed=numbers.eligible,
         filler=filler,
         filler_scores=popular.bias_V[filler],

@@ -14,10 +14,10 @@ from intentrec.ledger import (
     Model,
     Run,
     add_model,
-    base_folder,
     find_model,
     get_model,
     model_folder,
+    start_folder,
     tonights_challenger,
 )
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, MODELS, VOCABULARY
@@ -76,5 +76,5 @@ def test_a_model_that_is_not_there_is_named(run: Run) -> None:
 
 def test_the_files_of_a_model_lie_under_the_artifacts(run: Run) -> None:
     assert model_folder(run, "a1") == Path(run.config.artifacts or "", "models", "a1")
-    assert base_folder(run, "a1") == Path(run.config.artifacts or "", "bases", "a1")
+    assert start_folder(run, "a1") == Path(run.config.artifacts or "", "starts", "a1")
     assert model_folder(run, "a1").is_absolute()

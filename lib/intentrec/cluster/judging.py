@@ -134,6 +134,7 @@ class ModelRecommender:
         fields: tonight's event features.
         bias_V: float32 of the prior, of all items of tonight.
         allowed: bool [V], whether an item may be recommended.
+        shrink_events: events of a user at which the network's logits count half.
     """
 
     name: str
@@ -141,10 +142,11 @@ class ModelRecommender:
     fields: tuple[Field, ...]
     bias_V: NDArray[np.float32]
     allowed: NDArray[np.bool_]
+    shrink_events: float = 0.0
 
     def recommend(self, users: JudgedUsers, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""
-        lists = [self.best(queries_BD, users.seen[chunk], k) for chunk, queries_BD in self.encoded(users)]
+        lists = [self.best(users, chunk, queries_BD, k) for chunk, queries_BD in self.encoded(users)]
         return _joined(lists, k)
 
     def encoded(self, users: JudgedUsers) -> Iterator[tuple[slice, Tensor]]:
@@ -154,8 +156,10 @@ class ModelRecommender:
             own = Histories(past.items[chunk], past.times[chunk], past.features[chunk])
             yield chunk, self.scorer.encode(known_to(self.scorer.shape, self.fields, own)).queries_BD
 
-    def best(self, queries_BD: Tensor, seen: list[Indices], k: int) -> Tensor:
-        """Return the items_BK of some users."""
+    def best(self, users: JudgedUsers, chunk: slice, queries_BD: Tensor, k: int) -> Tensor:
+        """Return the items_BK of the users of a chunk."""
+        queries_BD = shrunk(queries_BD, users.histories.items[chunk], self.shrink_events)
+        seen = users.seen[chunk]
         num_known = self.scorer.shape.num_items + 1
         bias_V = masked(self.bias_V[:num_known], self.allowed[:num_known])
         if self.scorer.bias_V is not None:
@@ -189,6 +193,12 @@ def known_to(shape: NetworkShape, fields: Sequence[Field], histories: Histories)
     items = [np.where(own > shape.num_items, 0, own) for own in histories.items]
     pairs = zip(histories.features, histories.items, strict=True)
     return Histories(items, histories.times, [within(values, len(own)) for values, own in pairs])
+
+
+def shrunk(queries_BD: Tensor, items: Sequence[Indices], shrink_events: float) -> Tensor:
+    """Return the queries of users with n events times n / (n + shrink_events): short histories say little."""
+    lengths_B1 = torch.tensor([[len(own)] for own in items], dtype=torch.float32).reshape(-1, 1)
+    return queries_BD * (lengths_B1 / (lengths_B1 + shrink_events))
 
 
 def masked(bias_V: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Tensor:

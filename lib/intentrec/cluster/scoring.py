@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 from torch import Tensor
 
-from intentrec.cluster.judging import Indices, known_to, masked
+from intentrec.cluster.judging import Indices, known_to, masked, shrunk
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Encoded, Histories, Scorer
 from intentrec.model.shape import Field
@@ -42,6 +42,7 @@ class ScoringPlan:
         fields: the event features in ``histories``.
         items: ids; place i holds the item of index i.
         bias_V: float32, prior added to the model's scores.
+        shrink_events: of the prior: events of a user at which the network's logits count half.
         allowed: bool [V], whether an item may be recommended.
         filler: item indices that fill short lists, best first; all may be recommended.
         filler_scores: float32 of the same, never rising.
@@ -53,6 +54,7 @@ class ScoringPlan:
     fields: tuple[Field, ...]
     items: tuple[str, ...]
     bias_V: NDArray[np.float32]
+    shrink_events: float = 0.0
     allowed: NDArray[np.bool_]
     filler: Indices
     filler_scores: NDArray[np.float32]
@@ -143,7 +145,8 @@ class _Lists:
             ]
         known = known_to(self._scorer.shape, self._plan.fields, Histories(items, times, features))
         said = self._scorer.encode(known)
-        mixed, prior_BK = self._best(said.queries_BD, seen)
+        queries_BD = shrunk(said.queries_BD, items, self._plan.shrink_events)
+        mixed, prior_BK = self._best(queries_BD, seen)
         because_BK = self._scorer.nearest(mixed.items_BK, known.items)
         intents = self._intents(mixed.items_BK, said)
         rows = []

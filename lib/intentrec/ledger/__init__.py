@@ -6,10 +6,10 @@ from intentrec.ledger.figures import Measured, record_figures
 from intentrec.ledger.models import (
     Model,
     add_model,
-    base_folder,
     find_model,
     get_model,
     model_folder,
+    start_folder,
     tonights_challenger,
 )
 from intentrec.ledger.night import night_of, pinned_examples, tonight
@@ -25,7 +25,6 @@ __all__ = [
     "Run",
     "Stage",
     "add_model",
-    "base_folder",
     "champion_fingerprint",
     "champion_of",
     "find_model",
@@ -37,6 +36,7 @@ __all__ = [
     "record_figures",
     "run_job",
     "serving_model_id",
+    "start_folder",
     "tonight",
     "tonights_challenger",
 ]

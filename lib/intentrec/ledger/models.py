@@ -44,9 +44,9 @@ def model_folder(run: Run, model_id: str) -> Path:
     return Path(str(run.config.artifacts), "models", model_id)
 
 
-def base_folder(run: Run, model_id: str) -> Path:
+def start_folder(run: Run, model_id: str) -> Path:
     """Return where a challenger lies as it was before it learnt from the validation days: the next start."""
-    return Path(str(run.config.artifacts), "bases", model_id)
+    return Path(str(run.config.artifacts), "starts", model_id)
 
 
 def find_model(run: Run, model_id: str) -> Model | None:
