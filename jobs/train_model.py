@@ -131,9 +131,8 @@ def _fitted_prior(run: Run, night: Night, numbers: Numbers, model_id: str) -> tu
         events.unpersist()
     allowed, k = numbers.allowed_before(since), settings.k[0]
     prior, quality = fit_prior(Scorer(load_artifact(start_folder(run, model_id))), users, counts, allowed, k)
-    run.log(
-        f"prior: popularity of {prior.hours} h, weight {prior.weight:g}, shrinkage {prior.shrink_events:g} events: ndcg@{k} {quality:.4f} on {len(users):,} users"
-    )
+    mix = f"popularity of {prior.hours} h, weight {prior.weight:g}, shrinkage {prior.shrink_events:g} events"
+    run.log(f"prior: {mix}: ndcg@{k} {quality:.4f} on {len(users):,} users")
     measured = [
         Measured(model_id, VALIDATION, "prior_hours", None, None, float(prior.hours)),
         Measured(model_id, VALIDATION, "prior_weight", None, None, prior.weight),

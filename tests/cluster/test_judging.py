@@ -16,6 +16,7 @@ from intentrec.cluster.judging import (
     collect_transitions,
     known_to,
     masked,
+    shrunk,
 )
 from intentrec.config import Cutoff, SeenConfig
 from intentrec.examples import JUDGED_COLUMNS, Encoding, Night, Shape
@@ -219,3 +220,10 @@ def test_an_event_at_or_after_a_cut_off_changes_nothing_that_lies_before_it(spar
     # Planted from the first instant after the run date on: not even that.
     future = [session("bob", *[(at(4, 0, minute), "tea") for minute in range(30)]), session("cyd", (at(4, 1), "jug"))]
     assert told(spark, [*past, *day, first_instant, *future]) == (before, [[2, 4], [3]])
+
+
+def test_short_histories_shrink_what_the_network_says():
+    queries = torch.ones(3, 2)
+    items = [np.zeros(length, np.int64) for length in (1, 4, 12)]
+    assert torch.allclose(shrunk(queries, items, 4.0), torch.tensor([[0.2] * 2, [0.5] * 2, [0.75] * 2]))
+    assert torch.equal(shrunk(queries, items, 0.0), queries)

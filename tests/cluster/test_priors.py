@@ -36,9 +36,9 @@ def users_who_chose(*items):
 @pytest.mark.parametrize(
     ("chosen", "prior"),
     [
-        (1, Prior(1, 0.0)),  # the model is right alone
-        (2, Prior(24, 4.0)),  # 2 + w/2 is above 3 from w > 2, and above w - 1 up to w < 6
-        (3, Prior(24, 8.0)),  # w - 1 is above 2 + w/2 from w > 6
+        (1, Prior(1, 64.0, 64.0)),  # the last hour has nothing but item 1
+        (2, Prior(24, 4.0, 64.0)),  # 2 + w/2 is above 3 from w > 2, and above w - 1 up to w < 6
+        (3, Prior(24, 64.0, 64.0)),  # w - 1 is above 2 + w/2 from w > 6
     ],
 )
 def test_the_window_and_the_weight_that_rank_what_users_chose_on_top_are_found(chosen, prior):
@@ -48,20 +48,37 @@ def test_the_window_and_the_weight_that_rank_what_users_chose_on_top_are_found(c
     assert (found, quality) == (prior, 1.0)
 
 
-def test_the_lightest_of_equals_is_taken_and_its_quality_is_the_mean_over_users():
+def test_popularity_is_taken_where_the_network_is_no_better_and_the_quality_is_the_mean_over_users():
     users = users_who_chose(1, 3)  # no prior serves both
-    assert fit_prior(scorer_of(3.0, 2.0, -1.0), users, {24: DAY}, ALLOWED, 1) == (Prior(24, 0.0), 0.5)
+    popular = Prior(24, 64.0, 64.0)
+    assert fit_prior(scorer_of(3.0, 2.0, -1.0), users, {24: DAY}, ALLOWED, 1) == (popular, 0.5)
     nothing = {1: np.zeros(4, np.int64), 24: np.zeros(4, np.int64)}
-    assert fit_prior(scorer_of(3.0, 2.0, -1.0), users, nothing, ALLOWED, 1) == (Prior(1, 0.0), 0.5)
+    assert fit_prior(scorer_of(3.0, 2.0, -1.0), users, nothing, ALLOWED, 1) == (Prior(1, 64.0, 64.0), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("popular", "mixed", "chosen"),
+    [
+        # behind by 0.25 on average, standard error sqrt(0.6875) / 2 = 0.41: no evidence for the network
+        ([0, 1, 1, 0], [1, 1, 0, 1], 0),
+        # behind by 0.5, standard error 0.5 / 2 = 0.25: the network has earned its share
+        ([0, 1, 0, 1], [1, 1, 1, 1], 1),
+    ],
+)
+def test_the_network_has_to_be_better_by_a_standard_error(popular, mixed, chosen):
+    tried = [Prior(1, 64.0, 64.0), Prior(1, 1.0)]
+    qualities = [np.array(popular, np.float64), np.array(mixed, np.float64)]
+    expected = (tried[chosen], qualities[chosen].mean())
+    assert priors._nearest_to_popularity(tried, qualities) == expected
 
 
 def test_an_item_that_may_not_be_listed_or_was_seen_is_passed_over():
     users = users_who_chose(3)
     without_2 = np.array([False, True, False, True])
     # item 2 stood in the way: now w - 1 need be above 3 alone
-    assert fit_prior(scorer_of(3.0, 9.0, -1.0), users, {24: DAY}, without_2, 1) == (Prior(24, 8.0), 1.0)
+    assert fit_prior(scorer_of(3.0, 9.0, -1.0), users, {24: DAY}, without_2, 1) == (Prior(24, 64.0, 64.0), 1.0)
     seen = JudgedUsers(users.histories, [np.array([1, 2])], users.relevant)
-    assert fit_prior(scorer_of(3.0, 9.0, -1.0), seen, {24: DAY}, ALLOWED, 1) == (Prior(24, 0.0), 1.0)
+    assert fit_prior(scorer_of(3.0, 9.0, -1.0), seen, {24: DAY}, ALLOWED, 1) == (Prior(24, 64.0, 64.0), 1.0)
 
 
 def test_without_users_there_is_no_prior():
@@ -73,7 +90,7 @@ def test_without_users_there_is_no_prior():
 def test_no_more_users_are_asked_than_are_needed(monkeypatch):
     monkeypatch.setattr(priors, "_MAX_USERS", 1)
     users = users_who_chose(3, 1, 1, 1)
-    assert fit_prior(scorer_of(3.0, 2.0, -1.0), users, {24: DAY}, ALLOWED, 1) == (Prior(24, 8.0), 1.0)
+    assert fit_prior(scorer_of(3.0, 2.0, -1.0), users, {24: DAY}, ALLOWED, 1) == (Prior(24, 64.0, 64.0), 1.0)
 
 
 def test_the_bias_is_the_weight_times_the_windows_scores():

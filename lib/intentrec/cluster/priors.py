@@ -18,7 +18,7 @@ from intentrec.model.inference import Scorer
 # Logits of a trained network spread over some ten nats, popularity_scores over 1: 64 is popularity nearly alone.
 WEIGHTS = (64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 0.0)
 SHRINKS = (64.0, 16.0, 4.0, 0.0)  # events
-_WINDOW_AT = ((32.0, 16.0), (8.0, 16.0), (8.0, 0.0))  # (weight, shrink) that the window is chosen with
+_WINDOW_AT = ((32.0, 16.0), (8.0, 16.0), (4.0, 0.0))  # (weight, shrink) that the window is chosen with
 _MAX_USERS = 4000  # the standard error of NDCG is then below 0.005
 _KEY = "prior"
 
