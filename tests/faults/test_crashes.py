@@ -16,7 +16,7 @@ from intentrec.tables import RECOMMENDATIONS
 POINTS = [(job.STAGE.name, point) for job in nightly_module().JOBS for point in job.STAGE.crash_points]
 
 
-@pytest.mark.parametrize(("stage", "point"), POINTS, ids="-".join)
+@pytest.mark.parametrize(("stage", "point"), POINTS, ids=[f"{stage}-{point}" for stage, point in POINTS])
 def test_a_night_killed_anywhere_and_run_again_leaves_the_same_tables(copy_before, undisturbed, stage, point) -> None:
     began = time.monotonic()
     copy = copy_before(stage)
