@@ -1,25 +1,21 @@
 """models, sessions -> metrics, gate_decisions: the challenger on the held-out days, beside champion and baselines."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec import __version__
-from intentrec.baselines import PopularityBaseline, TransitionBaseline, popularity, transitions
+from intentrec.baselines import TransitionTable, transitions
+from intentrec.cluster.calibration import half_lives, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import Judgement, judge, judge_heads
-from intentrec.cluster.judging import (
-    CountingRecommender,
-    ModelRecommender,
-    Recommender,
-    collect_counts,
-    collect_judged,
-    collect_transitions,
-)
+from intentrec.cluster.judging import JudgedDay, collect_transitions, judged_days
 from intentrec.cluster.priors import prior_of, save_prior
+from intentrec.cluster.recommenders import CountingRecommender, ModelRecommender, Recommender
 from intentrec.cluster.training import (
     continued,
     find_examples,
@@ -53,6 +49,7 @@ from intentrec.model.inference import Scorer
 from intentrec.rules import eligible_items
 from intentrec.tables import EXAMPLES, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
 
+WINDOW, DECAYED = "popularity_{:g}h", "decayed_popularity_{:g}h"  # names of the baselines
 NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
 
 
@@ -62,7 +59,10 @@ def evaluate_model(run: Run) -> dict[str, int]:
     numbers = collect_numbers(night, eligible_items(night.items, night.end()))
     model = tonights_challenger(run) if examples.of("train") else None
     challenger = None if model is None else load_artifact(model.folder, model.files)
-    judgements, num_users = _judgements(run, night, numbers, model, challenger)
+    days, followers = _held_out(run, night, numbers)
+    models = {} if model is None or challenger is None else {model.model_id: challenger}
+    judgements = _judgements(run, numbers, days, followers, models | _champion(run))
+    num_users = len(np.unique(np.concatenate([day.users.users_U for day in days])))
     measured = [
         Measured(each.name, "all", f.metric, f.k, None, f.value, f.low, f.high, f.num_users)
         for each in judgements
@@ -79,7 +79,7 @@ def evaluate_model(run: Run) -> dict[str, int]:
     record_figures(run, "evaluate_model", measured)
     decision, serving = _decision(run, judgements, model.model_id), None
     if decision.verdict == "promoted":
-        serving = _refit(run, night, numbers, model).model_id if run.config.evaluation.refit else model.model_id
+        serving = _refit(run, numbers, model, days).model_id if run.config.evaluation.refit else model.model_id
     else:
         run.refuse(f"gate: challenger {model.model_id} {decision.reason}")
     _record(run, decision, model.model_id, serving)
@@ -87,68 +87,61 @@ def evaluate_model(run: Run) -> dict[str, int]:
     return {"users": num_users, "promoted": int(decision.verdict == "promoted")}
 
 
-def _judgements(
-    run: Run, night: Night, numbers: Numbers, model: Model | None, challenger: Artifact | None
-) -> tuple[list[Judgement], int]:
-    """Judge the challenger, the champion and the baselines on the same users of the held-out days."""
-    settings, windows = run.config.evaluation, run.config.evaluation.popularity_hours
-    since, num_items = night.end(settings.holdout_days), len(numbers.vocabulary.items)
-    events = night.events().persist()
+def _held_out(run: Run, night: Night, numbers: Numbers) -> tuple[list[JudgedDay], TransitionTable]:
+    """Collect the held-out days, and what followed what before the first of them."""
+    settings, events = run.config.evaluation, night.events().persist()
     try:
-        users = collect_judged(night.judged(events, since, night.end(), settings.max_users))
-        counts = collect_counts(
-            popularity(events, since, settings.popularity_hours), settings.popularity_hours, num_items
-        )
+        days = judged_days(night, events, numbers, (settings.holdout_days, settings.holdout_days), settings)
         pause = timedelta(minutes=run.config.sessions.gap_minutes)
-        followers = collect_transitions(transitions(events, since, NUM_SUCCESSORS, pause), num_items)
+        counted = transitions(events, night.end(settings.holdout_days), NUM_SUCCESSORS, pause)
+        return days, collect_transitions(counted, len(numbers.vocabulary.items))
     finally:
         events.unpersist()
-    allowed = numbers.allowed_before(since)
+
+
+def _judgements(
+    run: Run, numbers: Numbers, days: list[JudgedDay], followers: TransitionTable, models: dict[str, Artifact]
+) -> list[Judgement]:
+    """Judge the models and the baselines on the same users of the held-out days."""
+    settings = run.config.evaluation
 
     def recommenders() -> Iterator[Recommender]:
-        for name, artifact in _models(run, model, challenger):
-            prior = prior_of(artifact)
-            mix = (prior.bias(counts), allowed, prior.shrink_events)
-            yield ModelRecommender(name, Scorer(artifact), numbers.fields, *mix)
-        popular = {hours: PopularityBaseline.of(counts, hours) for hours in windows}
-        yield from (CountingRecommender(baseline, allowed) for baseline in popular.values())
-        filler = popular[_best_window(run)]
-        yield CountingRecommender(TransitionBaseline.of(followers, filler), allowed)
+        for name, artifact in models.items():
+            yield ModelRecommender(name, Scorer(artifact), numbers.fields, prior_of(artifact))
+        yield from map(CountingRecommender.popular, settings.popularity_hours)
+        yield CountingRecommender.decayed(_best(run, DECAYED, half_lives(settings.popularity_hours)))
+        window = _best(run, WINDOW, settings.popularity_hours)
+        yield CountingRecommender.following(followers, int(window))
 
-    seed = run.config.training.seed
-    return [judge(each, users, settings.k, allowed, seed) for each in recommenders()], len(users)
+    return [judge(each, days, settings.k, run.config.training.seed) for each in recommenders()]
 
 
-def _models(run: Run, model: Model | None, challenger: Artifact | None) -> Iterator[tuple[str, Artifact]]:
-    if model is not None and challenger is not None:
-        yield model.model_id, challenger
+def _champion(run: Run) -> dict[str, Artifact]:
     champion = champion_of(run)
-    if champion is not None:
-        rival = get_model(run, champion.model_id)
-        yield rival.model_id, load_artifact(rival.folder, rival.files)
+    if champion is None:
+        return {}
+    rival = get_model(run, champion.model_id)
+    return {rival.model_id: load_artifact(rival.folder, rival.files)}
 
 
-def _best_window(run: Run) -> int:
-    """Return the window of popularity with the greatest NDCG on the validation days; without figures the longest."""
-    figures = tonight(run, METRICS).where(
-        (F.col("stage") == "train_model") & (F.col("metric") == "ndcg") & F.col("model_id").startswith("popularity_")
-    )
-    values = {row["model_id"]: row["value"] for row in figures.collect()}
-    windows = sorted(run.config.evaluation.popularity_hours, reverse=True)
-    return max(windows, key=lambda hours: values.get(f"popularity_{hours}h", 0.0))
+def _best(run: Run, pattern: str, hours: Sequence[float]) -> float:
+    """Return the hours of the baseline with the greatest NDCG on the validation days; without figures the longest."""
+    figures = tonight(run, METRICS).where((F.col("stage") == "train_model") & (F.col("metric") == "ndcg"))
+    values = {row["model_id"]: row["value"] for row in figures.select("model_id", "value").collect()}
+    return max(sorted(hours, reverse=True), key=lambda length: values.get(pattern.format(length), 0.0))
 
 
 def _decision(run: Run, judgements: list[Judgement], model_id: str) -> Decision:
     """Compare with the champion, and with the baselines that were tuned on the validation days."""
     by_name = {each.name: Judged(each.name, each.deciding_U) for each in judgements}
     champion = champion_of(run)
-    rivals = [f"popularity_{_best_window(run)}h", *(name for name in by_name if name.startswith("transitions_"))]
+    window = WINDOW.format(_best(run, WINDOW, run.config.evaluation.popularity_hours))
+    baselines = [by_name[name] for name in by_name if name == window or name.startswith(("decayed_", "transitions_"))]
     against = by_name.get(champion.model_id) if champion is not None else None
-    baselines = [by_name[name] for name in rivals]
     return decide(by_name[model_id], against, baselines, run.config.evaluation.gate, run.config.training.seed)
 
 
-def _refit(run: Run, night: Night, numbers: Numbers, judged: Model) -> Model:
+def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> Model:
     """Train the judged model on through the held-out days, one pass over everything; that model serves."""
     examples = find_examples(*pinned_examples(run))
     model_id = model_identity("refit", judged.model_id, __version__)
@@ -162,13 +155,14 @@ def _refit(run: Run, night: Night, numbers: Numbers, judged: Model) -> Model:
     result = train(run.spark, job, numbers, run.config.training)
     for line in (*result.notes, *rank_lines(result, sum(shard.rows for shard in job.train))):
         run.log(line)
+    prior = recentered(prior_of(artifact), Scorer(load_artifact(folder)), numbers.fields, days)
     model = Model(
         model_id=model_id,
         run_date=run.run_date,
         kind="refit",
         folder=folder,
-        files=save_prior(folder, prior_of(artifact)),
-        trained_until=night.end(),
+        files=save_prior(folder, prior),
+        trained_until=run.cutoff.end_of(run.run_date),
         challenger_id=judged.model_id,
         warm_started_from=judged.model_id,
     )

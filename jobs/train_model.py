@@ -3,11 +3,12 @@
 import sys
 
 from intentrec import __version__
-from intentrec.baselines import PopularityBaseline, popularity
+from intentrec.cluster.calibration import fit_prior, half_lives, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import judge
-from intentrec.cluster.judging import CountingRecommender, collect_counts, collect_judged
-from intentrec.cluster.priors import Prior, fit_prior, save_prior
+from intentrec.cluster.judging import JudgedDay, judged_days
+from intentrec.cluster.priors import Prior, save_prior
+from intentrec.cluster.recommenders import CountingRecommender
 from intentrec.cluster.training import (
     Examples,
     continued,
@@ -66,7 +67,8 @@ def train_model(run: Run) -> dict[str, int]:
         load_artifact(known.folder, known.files)  # a damaged one is named here, before anything relies on it
         run.log(f"model {model_id} has been trained on the same rows before")
         return {"epochs": 0}
-    base, prior, measured = _chosen(run, night, numbers, examples, (model_id, start))
+    days = _validation_days(run, night, numbers)
+    base, prior, measured = _chosen(run, numbers, examples, days, (model_id, start))
     job = training_job(
         (examples.of("train", "validation"), ()),
         network_shape(numbers, run.config.model),
@@ -76,12 +78,13 @@ def train_model(run: Run) -> dict[str, int]:
     )
     result = train(run.spark, job, numbers, run.config.training)
     _tell(run, result, job)
+    trained = Scorer(load_artifact(model_folder(run, model_id)))
     model = Model(
         model_id=model_id,
         run_date=run.run_date,
         kind="challenger",
         folder=model_folder(run, model_id),
-        files=save_prior(model_folder(run, model_id), prior),
+        files=save_prior(model_folder(run, model_id), recentered(prior, trained, numbers.fields, days)),
         trained_until=night.end(run.config.evaluation.holdout_days),
         warm_started_from=start.model_id if start is not None and base.warm_started else None,
     )
@@ -90,8 +93,18 @@ def train_model(run: Run) -> dict[str, int]:
     return {"epochs": len(base.epochs), "best_epoch": base.best_epoch}
 
 
+def _validation_days(run: Run, night: Night, numbers: Numbers) -> list[JudgedDay]:
+    settings = run.config.evaluation
+    events = night.events().persist()
+    try:
+        span = (settings.holdout_days + settings.validation_days, settings.validation_days)
+        return judged_days(night, events, numbers, span, settings)
+    finally:
+        events.unpersist()
+
+
 def _chosen(
-    run: Run, night: Night, numbers: Numbers, examples: Examples, names: tuple[str, Model | None]
+    run: Run, numbers: Numbers, examples: Examples, days: list[JudgedDay], names: tuple[str, Model | None]
 ) -> tuple[TrainingResult, Prior, list[Measured]]:
     """Train the base: its best epoch and its prior are chosen on the validation days, which it does not learn from.
 
@@ -109,8 +122,8 @@ def _chosen(
     result = train(run.spark, job, numbers, run.config.training)
     _tell(run, result, job)
     learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(result)]
-    prior, judged = _fitted_prior(run, night, numbers, model_id)
-    return result, prior, [*learnt, *judged]
+    prior, judged = _fitted_prior(run, numbers, model_id, days)
+    return result, prior, [*learnt, *judged, *_rivals(run, days)]
 
 
 def _tell(run: Run, result: TrainingResult, job: TrainingJob) -> None:
@@ -118,34 +131,30 @@ def _tell(run: Run, result: TrainingResult, job: TrainingJob) -> None:
         run.log(line)
 
 
-def _fitted_prior(run: Run, night: Night, numbers: Numbers, model_id: str) -> tuple[Prior, list[Measured]]:
-    """Fit the prior on the validation days, and judge every window of popularity there, for the gate's baseline."""
-    settings = run.config.evaluation
-    since, until = night.end(settings.holdout_days + settings.validation_days), night.end(settings.holdout_days)
-    events = night.events().persist()
-    try:
-        users = collect_judged(night.judged(events, since, until, settings.max_users))
-        counted = popularity(events, since, settings.popularity_hours)
-        counts = collect_counts(counted, settings.popularity_hours, len(numbers.vocabulary.items))
-    finally:
-        events.unpersist()
-    allowed, k = numbers.allowed_before(since), settings.k[0]
-    prior, quality = fit_prior(Scorer(load_artifact(start_folder(run, model_id))), users, counts, allowed, k)
-    mix = f"popularity of {prior.hours} h, weight {prior.weight:g}, shrinkage {prior.shrink_events:g} events"
-    run.log(f"prior: {mix}: ndcg@{k} {quality:.4f} on {len(users):,} users")
-    measured = [
-        Measured(model_id, VALIDATION, "prior_hours", None, None, float(prior.hours)),
+def _fitted_prior(run: Run, numbers: Numbers, model_id: str, days: list[JudgedDay]) -> tuple[Prior, list[Measured]]:
+    """Fit the base's prior on the validation days."""
+    k, num_lists = run.config.evaluation.k[0], sum(len(day.users) for day in days)
+    prior, quality = fit_prior(Scorer(load_artifact(start_folder(run, model_id))), numbers.fields, days, k)
+    mix = f"half-life {prior.half_life_hours:g} h, weight {prior.weight:g}, shrinkage {prior.shrink_events:g} events"
+    run.log(f"prior: {mix}: ndcg@{k} {quality:.4f} on {num_lists:,} lists")
+    return prior, [
+        Measured(model_id, VALIDATION, "prior_half_life_hours", None, None, prior.half_life_hours),
         Measured(model_id, VALIDATION, "prior_weight", None, None, prior.weight),
         Measured(model_id, VALIDATION, "prior_shrink_events", None, None, prior.shrink_events),
-        Measured(model_id, VALIDATION, "ndcg", k, None, quality, num_users=len(users)),
+        Measured(model_id, VALIDATION, "ndcg", k, None, quality, num_users=num_lists),
     ]
-    for hours in counts:
-        rival = CountingRecommender(PopularityBaseline.of(counts, hours), allowed)
-        figures = judge(rival, users, (k,), allowed, run.config.training.seed).figures
-        measured += [
-            Measured(rival.name, VALIDATION, f.metric, f.k, None, f.value, f.low, f.high, f.num_users) for f in figures
-        ]
-    return prior, measured
+
+
+def _rivals(run: Run, days: list[JudgedDay]) -> list[Measured]:
+    """Judge every window and half-life of popularity on the validation days: the gate takes the best of each kind."""
+    settings, seed = run.config.evaluation, run.config.training.seed
+    windows = [CountingRecommender.popular(hours) for hours in settings.popularity_hours]
+    faded = [CountingRecommender.decayed(hours) for hours in half_lives(settings.popularity_hours)]
+    return [
+        Measured(rival.name, VALIDATION, f.metric, f.k, None, f.value, f.low, f.high, f.num_users)
+        for rival in (*windows, *faded)
+        for f in judge(rival, days, settings.k[:1], seed).figures
+    ]
 
 
 STAGE = Stage(

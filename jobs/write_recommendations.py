@@ -61,8 +61,8 @@ def write_recommendations(run: Run) -> dict[str, int]:
 def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, PopularityBaseline]:
     """Gather what the tasks need: the serving model and its prior, or on a first night without one popularity alone."""
     windows = run.config.evaluation.popularity_hours
-    counted = popularity(night.events(), night.end(), windows)
-    counts = collect_counts(counted, windows, len(numbers.vocabulary.items))
+    counted = popularity(night.events(), [night.end()], windows)
+    (counts,) = collect_counts(counted, 1, windows, len(numbers.vocabulary.items))
     popular = PopularityBaseline.of(counts, _best_window(run))
     model_id = serving_model_id(run)
     filler = np.argsort(-popular.bias_V, kind="stable")
@@ -74,8 +74,8 @@ def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, P
         files=() if model is None else tuple(model.files),
         fields=numbers.fields,
         items=("", *numbers.vocabulary.items),
+        prior=prior,
         bias_V=np.zeros(len(popular.bias_V), np.float32) if prior is None else prior.bias(counts),
-        shrink_events=0.0 if prior is None else prior.shrink_events,
         allowed=numbers.eligible,
         filler=filler,
         filler_scores=popular.bias_V[filler],

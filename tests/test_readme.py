@@ -1,5 +1,6 @@
 """What README promises can be run: its config loads, its commands exist, its lists are those of the code."""
 
+import os
 import re
 import subprocess
 from pathlib import Path

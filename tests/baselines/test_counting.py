@@ -34,8 +34,22 @@ def test_each_window_ends_before_the_cutoff_and_starts_on_the_hour(spark):
         ],
         EVENTS,
     )
-    expected = spark.createDataFrame([(1, 1, 2), (3, 1, 2), (3, 2, 1)], "hours INT, item_index INT, num_events BIGINT")
-    same(popularity(events, CUTOFF, [3, 1]), expected)
+    counted = "day INT, hours INT, item_index INT, num_events BIGINT"
+    expected = spark.createDataFrame([(0, 1, 1, 2), (0, 3, 1, 2), (0, 3, 2, 1)], counted)
+    same(popularity(events, [CUTOFF], [3, 1]), expected)
+    # an hour earlier item 2 is one second old, and what came since is the future; half an hour later item 3 is known
+    moments = [before(hours=1), CUTOFF + timedelta(minutes=30)]
+    rows = [
+        (0, 1, 2, 1),
+        (0, 3, 2, 1),
+        (0, 3, 4, 1),
+        (1, 1, 1, 1),
+        (1, 1, 3, 1),
+        (1, 3, 1, 2),
+        (1, 3, 2, 1),
+        (1, 3, 3, 1),
+    ]
+    same(popularity(events, moments, [1, 3]), spark.createDataFrame(rows, counted))
 
 
 def test_successors_are_counted_within_a_user_in_the_order_of_time_then_sequence_then_id(spark):
@@ -95,11 +109,13 @@ def test_a_reach_without_whole_weights_is_refused(reach):
         transitions(None, CUTOFF, num_successors=5, reach=reach)
 
 
-def test_a_cutoff_without_time_zone_is_refused():
+def test_a_cutoff_without_time_zone_is_refused(spark):
+    events = spark.createDataFrame([], EVENTS)
     with pytest.raises(ValueError, match="cutoff: wanted an instant with its time zone, is 2024-05-02"):
-        popularity(None, CUTOFF.replace(tzinfo=None), [1])
+        popularity(events, [CUTOFF.replace(tzinfo=None)], [1])
 
 
-def test_no_window_is_refused():
-    with pytest.raises(ValueError, match="hours: at least one window wanted"):
-        popularity(None, CUTOFF, [])
+@pytest.mark.parametrize(("cutoffs", "hours"), [([CUTOFF], []), ([], [1])])
+def test_no_window_and_no_cutoff_are_refused(cutoffs, hours):
+    with pytest.raises(ValueError, match="cutoffs and hours: at least one of each wanted"):
+        popularity(None, cutoffs, hours)

@@ -8,8 +8,9 @@ from intentrec.baselines import (
     PopularityBaseline,
     TransitionBaseline,
     TransitionTable,
+    decayed_counts,
+    log_popularity,
     popularity_counts,
-    popularity_scores,
 )
 from intentrec.model.topk import Ragged, top_k
 
@@ -36,14 +37,28 @@ def test_counts_are_spread_over_the_catalogue_and_padding_has_none():
     assert popularity_counts(np.array([0, 1]), np.array([9, 2]), num_items=2).tolist() == [0, 2, 0]
 
 
-def test_scores_are_logarithms_relative_to_the_greatest_count():
-    scores = popularity_scores(np.array([0, 0, 1, 7]))
+WINDOWS = {2: np.array([0, 4, 0, 0]), 6: np.array([0, 4, 8, 0])}  # item 1 in the last two hours, item 2 before them
+
+
+def test_events_fade_by_the_middle_of_the_window_they_lie_in():
+    # with a half-life of an hour: 4 events of 1 hour ago, 8 of (2 + 6) / 2 = 4 hours ago
+    assert decayed_counts(WINDOWS, 1.0) == pytest.approx([0, 4 / 2, 8 / 16, 0])
+    assert decayed_counts(WINDOWS, 2.0) == pytest.approx([0, 4 / 2**0.5, 8 / 4, 0])
+
+
+def test_popularity_is_the_logarithm_of_tenths_of_faded_events():
+    scores = log_popularity(WINDOWS, 1.0)
     assert scores.dtype == np.float32
-    assert scores == pytest.approx([0, 0, log(2) / log(8), 1])
+    assert scores == pytest.approx([0, log(21), log(6), 0])
+    assert log_popularity({1: np.zeros(3, dtype=np.int64)}, 1.0).tolist() == [0, 0, 0]
 
 
-def test_nothing_counted_scores_zero():
-    assert popularity_scores(np.zeros(3, dtype=np.int64)).tolist() == [0, 0, 0]
+def test_faded_counts_are_ranked_with_ties_to_the_smaller_index():
+    baseline = PopularityBaseline.decayed(WINDOWS, 1.0)
+    assert baseline.name == "decayed_popularity_1h"
+    assert best_first(baseline.bias_V) == [1, 2, 3, 0]
+    # with five hours, 8 * 2^-0.8 = 4.6 stand against 4 * 2^-0.2 = 3.5
+    assert best_first(PopularityBaseline.decayed(WINDOWS, 5.0).bias_V) == [2, 1, 3, 0]
 
 
 def test_a_window_is_ranked_by_its_counts_then_the_longer_windows_then_the_smaller_index():

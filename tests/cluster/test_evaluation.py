@@ -8,7 +8,7 @@ from tests.cluster.worlds import artifact_of, histories_of
 from tests.model.synthetic import write_shard
 
 from intentrec.cluster.evaluation import judge, judge_heads
-from intentrec.cluster.judging import JudgedUsers
+from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.metrics import Relevant
 
 ALLOWED = np.array([False, True, True, True, False, True])
@@ -22,17 +22,20 @@ class Fixed:
     lists_UK: np.ndarray
     name: str = "fixed"
 
-    def recommend(self, users, k):
-        return self.lists_UK[:, :k]
+    def recommend(self, day, k):
+        return self.lists_UK[day.users.users_U, :k]
 
 
-def users_who_chose(*items):
-    seen = [np.zeros(0, np.int64) for _ in items]
-    return JudgedUsers(histories_of([2] * len(items), 5), seen, Relevant.of(items))
+def day_of(*chosen, users=None):
+    """A day in which users chose these items; their numbers are their rows in what ``Fixed`` answers."""
+    users_U = np.arange(len(chosen)) if users is None else np.array(users)
+    seen = [np.zeros(0, np.int64) for _ in chosen]
+    users = JudgedUsers(users_U, histories_of([2] * len(chosen), 5), seen, Relevant.of(chosen))
+    return JudgedDay(users, {}, ALLOWED)
 
 
 def test_figures_are_means_over_users_at_every_length():
-    judgement = judge(Fixed(LISTS), users_who_chose([3], [5, 6]), (1, 2), ALLOWED, seed=1)
+    judgement = judge(Fixed(LISTS), [day_of([3], [5, 6])], (1, 2), seed=1)
     found = {(figure.metric, figure.k): figure.value for figure in judgement.figures}
     second = (1 / log2(3)) / (1 + 1 / log2(3))  # one of two hits, on the second place
     assert found == {
@@ -49,23 +52,32 @@ def test_figures_are_means_over_users_at_every_length():
 
 
 def test_the_first_length_decides():
-    users = users_who_chose([3], [5, 6])
-    assert judge(Fixed(LISTS), users, (1, 2), ALLOWED, seed=1).deciding_U.tolist() == [1.0, 0.0]
-    deciding_U = judge(Fixed(LISTS), users, (2, 1), ALLOWED, seed=1).deciding_U
+    days = [day_of([3], [5, 6])]
+    assert judge(Fixed(LISTS), days, (1, 2), seed=1).deciding_U.tolist() == [1.0, 0.0]
+    deciding_U = judge(Fixed(LISTS), days, (2, 1), seed=1).deciding_U
     assert deciding_U == pytest.approx([1.0, (1 / log2(3)) / (1 + 1 / log2(3))])
 
 
 def test_intervals_depend_on_the_seed_alone_and_hold_the_mean():
-    users = users_who_chose(*[[3, *range(6, 6 + more)] for more in range(40)])  # recall 1, 1/2, 1/3, ... 1/40
-    figures = [judge(Fixed(np.tile([[3, 1]], (40, 1))), users, (1,), ALLOWED, seed).figures for seed in (1, 1, 2)]
+    days = [day_of(*[[3, *range(6, 6 + more)] for more in range(40)])]  # recall 1, 1/2, 1/3, ... 1/40
+    figures = [judge(Fixed(np.tile([[3, 1]], (40, 1))), days, (1,), seed).figures for seed in (1, 1, 2)]
     assert figures[0] == figures[1] != figures[2]
     (recall,) = (figure for figure in figures[0] if figure.metric == "recall")
     assert recall.value == pytest.approx(sum(1 / n for n in range(1, 41)) / 40)
     assert recall.low < recall.value < recall.high
 
 
+def test_a_user_of_many_days_counts_once_with_the_mean_of_his_days():
+    days = [day_of([3], [5, 6]), day_of([1], users=[0]), day_of()]
+    judgement = judge(Fixed(LISTS), days, (1,), seed=1)
+    assert judgement.deciding_U.tolist() == [0.5, 0.0]  # a hit, then a miss; one miss
+    found = {figure.metric: (figure.value, figure.num_users) for figure in judgement.figures}
+    assert found["hit_rate"] == (0.25, 2)
+    assert found["coverage"] == (0.5, 2)
+
+
 def test_without_users_nothing_is_measured():
-    judgement = judge(Fixed(np.zeros((0, 2), np.int64)), users_who_chose(), (1,), ALLOWED, seed=1)
+    judgement = judge(Fixed(np.zeros((0, 2), np.int64)), [day_of(), day_of()], (1,), seed=1)
     assert [(figure.metric, figure.num_users) for figure in judgement.figures] == [("coverage", 0)]
     assert len(judgement.deciding_U) == 0
 

@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import torch
 
+from intentrec.cluster.priors import Prior
 from intentrec.cluster.scoring import ScoringPlan
 from intentrec.model.checkpoint import Artifact, Vocabulary, save_artifact
 from intentrec.model.inference import Histories
@@ -58,6 +59,7 @@ def plan_of(num_items, k, artifact=None, folder=None, **changes):
         "files": files,
         "fields": FIELDS,
         "items": ("", *ids(num_items)),
+        "prior": Prior(12.0, 1.0),
         "bias_V": np.zeros(num_items + 1, np.float32),
         "allowed": np.arange(num_items + 1) > 0,
         "filler": np.arange(1, num_items + 1),

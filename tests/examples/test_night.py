@@ -97,12 +97,11 @@ def test_what_counts_as_seen_comes_from_all_history_not_from_the_window(spark, n
 
 
 def test_judged_users_are_told_by_what_lies_before_the_judged_days(spark, night):
-    since = night.end(1)
     times = [int(when.timestamp()) for when in (at(1, 23), at(1, 23, 59), at(2, 9))]
     expected = spark.createDataFrame(
         # pot is bought in the judged day, but was seen before: of her choice there, jug alone is new
-        [("ann", [1, 3, 4], times, [1, 2, 2, 0, 2, 1, 0, 3, 0], [1, 3, 4], [2])],
+        [(0, "ann", [1, 3, 4], times, [1, 2, 2, 0, 2, 1, 0, 3, 0], [1, 3, 4], [2])],
         JUDGED_COLUMNS,
     )
-    assert_frames_equal(night.judged(night.events(), since, night.end(), 5), expected)
-    assert night.judged(night.events(), since, night.end(), 0).isEmpty()
+    assert_frames_equal(night.judged(night.events(), 1, 1, 5), expected)
+    assert night.judged(night.events(), 1, 1, 0).isEmpty()

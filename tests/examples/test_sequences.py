@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 from pyspark.sql import functions as F
 from tests.frames import assert_frames_equal
 
-from intentrec.examples import Shape, length_buckets, seen_items, training_sequences, user_histories
+from intentrec.examples import Shape, length_buckets, seen_events, seen_items, training_sequences, user_histories
 from intentrec.tables import EXAMPLES, HISTORIES, VOCABULARY
 
 DAY = date(2024, 5, 1)
@@ -70,7 +70,7 @@ def test_histories_hold_the_latest_events_of_active_users_before_the_cut_off(spa
     assert_frames_equal(rows, expected)
 
 
-def test_seen_items_are_those_of_the_chosen_actions_and_days(spark):
+def test_seen_items_are_those_of_the_chosen_actions(spark):
     events = spark.createDataFrame(
         [
             ("ann", at(1), "tea", "view"),
@@ -83,11 +83,10 @@ def test_seen_items_are_those_of_the_chosen_actions_and_days(spark):
     vocabulary = spark.createDataFrame(
         [(DAY, "cup", 3, at(0)), (DAY, "pot", 2, at(0)), (DAY, "tea", 1, at(0))], VOCABULARY.schema
     )
-    found = {
-        name: seen_items(events, vocabulary, actions, since).first()["seen"]
-        for name, actions, since in (("all", None, None), ("bought", ["buy"], None), ("late", ["buy"], at(3)))
-    }
-    assert found == {"all": [1, 2, 3], "bought": [2, 3], "late": [2]}
+    assert seen_items(seen_events(events, vocabulary, None)).first()["seen"] == [1, 2, 3]
+    bought = seen_events(events, vocabulary, ["buy"])
+    assert seen_items(bought).first()["seen"] == [2, 3]
+    assert_frames_equal(bought, spark.createDataFrame([("ann", 3, at(2)), ("ann", 2, at(3))], bought.schema))
 
 
 def test_row_ids_depend_on_user_and_position_alone(spark):

@@ -30,7 +30,7 @@ def test_the_curve_and_the_fit_of_the_prior_are_in_metrics(flow: Flow, night) ->
     assert losses[2] < losses[1]
     assert {row["segment"] for row in rows if row["metric"] == "validation_accuracy"} >= {"action", "category"}
     fitted = {row["metric"]: row["value"] for row in rows if row["metric"].startswith("prior_")}
-    assert fitted["prior_hours"] in (6, 24, 72)
+    assert fitted["prior_half_life_hours"] in (3, 12, 36)
     assert fitted["prior_weight"] >= 0
 
 

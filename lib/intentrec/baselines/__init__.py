@@ -6,8 +6,9 @@ from intentrec.baselines.scores import (
     PopularityBaseline,
     TransitionBaseline,
     TransitionTable,
+    decayed_counts,
+    log_popularity,
     popularity_counts,
-    popularity_scores,
 )
 
 __all__ = [
@@ -15,8 +16,9 @@ __all__ = [
     "PopularityBaseline",
     "TransitionBaseline",
     "TransitionTable",
+    "decayed_counts",
+    "log_popularity",
     "popularity",
     "popularity_counts",
-    "popularity_scores",
     "transitions",
 ]

@@ -11,31 +11,38 @@ MAX_REACH = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def popularity(events: DataFrame, cutoff: datetime, hours: Sequence[int]) -> DataFrame:
-    """Count the events of every item in windows that end at the cut-off, all windows in one pass.
+def popularity(events: DataFrame, cutoffs: Sequence[datetime], hours: Sequence[int]) -> DataFrame:
+    """Count the events of every item in windows that end at each cut-off, all of them in one pass.
 
     Args:
         events: one row per event: item_index INT (0: no known item, not counted), occurred_at TIMESTAMP.
-        cutoff: aware instant; an event at it or after it is not counted.
+        cutoffs: aware instants; an event at a cut-off or after it is not counted for it.
         hours: lengths of the windows; an event exactly so long before the cut-off is counted.
 
     Returns:
-        One row per window and item with at least one event: hours INT, item_index INT, num_events BIGINT.
+        One row per cut-off, window and item with at least one event: day INT (place of the cut-off, from 0),
+        hours INT, item_index INT, num_events BIGINT.
 
     Raises:
-        ValueError: the cut-off has no time zone, or there is no window.
+        ValueError: a cut-off has no time zone, there is none, or there is no window.
     """
-    end = _instant(cutoff)
-    if not hours:
-        raise ValueError("hours: at least one window wanted")
-    ends = {length: _instant(cutoff - timedelta(hours=length)) for length in sorted(set(hours))}
-    occurred_at = F.col("occurred_at")
-    windows = F.array(*(F.when(occurred_at >= start, F.lit(length)) for length, start in ends.items()))
+    if not hours or not cutoffs:
+        raise ValueError("cutoffs and hours: at least one of each wanted")
+    occurred_at, longest = F.col("occurred_at"), timedelta(hours=max(hours))
+    windows = [
+        F.when(
+            (occurred_at < _instant(cutoff)) & (occurred_at >= _instant(cutoff - timedelta(hours=length))),
+            F.struct(F.lit(day).alias("day"), F.lit(length).alias("hours")),
+        )
+        for day, cutoff in enumerate(cutoffs)
+        for length in sorted(set(hours))
+    ]
+    looked_at = (occurred_at < _instant(max(cutoffs))) & (occurred_at >= _instant(min(cutoffs) - longest))
     return (
-        events.where((F.col("item_index") != 0) & (occurred_at < end) & (occurred_at >= ends[max(ends)]))
-        .select(F.explode(windows).alias("hours"), "item_index")
-        .where(F.col("hours").isNotNull())
-        .groupBy("hours", "item_index")
+        events.where((F.col("item_index") != 0) & looked_at)
+        .select(F.explode(F.array(*windows)).alias("window"), "item_index")
+        .where(F.col("window").isNotNull())
+        .groupBy("window.day", "window.hours", "item_index")
         .agg(F.count(F.lit(1)).alias("num_events"))
     )
 

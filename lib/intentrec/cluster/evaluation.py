@@ -1,16 +1,17 @@
 """Recommenders on the same users -> figures with intervals; intent heads on held-out rows.
 
-U users   K places   V items + 1
+U users   R rows, one per user and day   K places   V items + 1
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from intentrec.cluster.judging import JudgedUsers, Recommender
+from intentrec.cluster.judging import JudgedDay
+from intentrec.cluster.recommenders import Recommender
 from intentrec.metrics import Figure, coverage, ranking_metrics, summarize
 from intentrec.model.batches import Batch, Reading, Shard, read_batches, seed_of
 from intentrec.model.checkpoint import Artifact
@@ -34,28 +35,35 @@ class Judgement:
     deciding_U: NDArray[np.float64]
 
 
-def judge(
-    recommender: Recommender, users: JudgedUsers, sizes: tuple[int, ...], allowed: NDArray[np.bool_], seed: int
-) -> Judgement:
-    """Ask for lists and compare them with what the users chose.
+def judge(recommender: Recommender, days: Sequence[JudgedDay], sizes: tuple[int, ...], seed: int) -> Judgement:
+    """Ask for every day's lists and compare them with what the users chose in it.
+
+    A user's figure is the mean over the days in which he is judged, so that every user counts once.
 
     Args:
         recommender: has seen nothing of what is judged.
-        users: all of them count.
+        days: all users count.
         sizes: lengths of the lists that are judged; the first decides.
-        allowed: bool [V]; coverage is the share of these items that anybody is shown.
         seed: of the bootstrap.
     """
-    items_UK = recommender.recommend(users, max(sizes))
+    lists = [(day, recommender.recommend(day, max(sizes))) for day in days]
+    users_R = np.unique(np.concatenate([day.users.users_U for day in days]), return_inverse=True)[1]
+    num_users = int(users_R.max(initial=-1)) + 1
+    shown_RK = np.concatenate([items_UK for _, items_UK in lists])
+    allowed = np.flatnonzero(np.any([day.allowed for day in days], axis=0))
     figures: list[Figure] = []
     deciding_U = np.zeros(0)
     for size in sizes:
-        of_users = ranking_metrics(items_UK, users.relevant, size)
+        of_days = [ranking_metrics(items_UK, day.users.relevant, size) for day, items_UK in lists if len(day.users)]
+        of_users = {
+            name: np.bincount(users_R, np.concatenate([day[name] for day in of_days])) / np.bincount(users_R)
+            for name in (of_days[0] if of_days else ())
+        }
         if size == sizes[0]:
-            deciding_U = of_users["ndcg"]
-        figures += summarize(of_users, size, seed) if len(users) else ()
-        shown = coverage(items_UK, np.flatnonzero(allowed), size)
-        figures.append(Figure("coverage", size, shown, shown, shown, len(users)))
+            deciding_U = of_users.get("ndcg", deciding_U)
+        figures += summarize(of_users, size, seed) if num_users else ()
+        shown = coverage(shown_RK, allowed, size)
+        figures.append(Figure("coverage", size, shown, shown, shown, num_users))
     return Judgement(recommender.name, tuple(figures), deciding_U)
 
 

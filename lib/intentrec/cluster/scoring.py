@@ -19,7 +19,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 from torch import Tensor
 
-from intentrec.cluster.judging import Indices, known_to, masked, shrunk
+from intentrec.cluster.judging import Indices
+from intentrec.cluster.priors import Prior
+from intentrec.cluster.recommenders import known_to, masked
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Encoded, Histories, Scorer
 from intentrec.model.shape import Field
@@ -41,8 +43,8 @@ class ScoringPlan:
         files: its (name, sha256, bytes); every worker compares them before it scores.
         fields: the event features in ``histories``.
         items: ids; place i holds the item of index i.
-        bias_V: float32, prior added to the model's scores.
-        shrink_events: of the prior: events of a user at which the network's logits count half.
+        prior: of the model; None without one.
+        bias_V: float32, the prior's, added to the model's scores.
         allowed: bool [V], whether an item may be recommended.
         filler: item indices that fill short lists, best first; all may be recommended.
         filler_scores: float32 of the same, never rising.
@@ -53,8 +55,8 @@ class ScoringPlan:
     files: tuple[tuple[str, str, int], ...]
     fields: tuple[Field, ...]
     items: tuple[str, ...]
+    prior: Prior | None
     bias_V: NDArray[np.float32]
-    shrink_events: float = 0.0
     allowed: NDArray[np.bool_]
     filler: Indices
     filler_scores: NDArray[np.float32]
@@ -127,8 +129,10 @@ class _Lists:
             return
         num_known = scorer.shape.num_items + 1
         self._num_known = num_known
-        own_bias_V = torch.zeros(num_known) if scorer.bias_V is None else scorer.bias_V
-        self._network_V = masked(np.zeros(num_known, np.float32), plan.allowed[:num_known]) + own_bias_V
+        assert plan.prior is not None
+        self._prior = plan.prior
+        self._network_V = masked(np.zeros(num_known, np.float32), plan.allowed[:num_known])
+        self._network_V += plan.prior.item_scores(scorer.bias_V, num_known)
         self._mixed_V = self._network_V + torch.from_numpy(plan.bias_V[:num_known])
         self._categories_VC = scorer.network.items.categories_VK.numpy()
 
@@ -145,7 +149,7 @@ class _Lists:
             ]
         known = known_to(self._scorer.shape, self._plan.fields, Histories(items, times, features))
         said = self._scorer.encode(known)
-        queries_BD = shrunk(said.queries_BD, items, self._plan.shrink_events)
+        queries_BD = self._prior.personal(said.queries_BD, items)
         mixed, prior_BK = self._best(queries_BD, seen)
         because_BK = self._scorer.nearest(mixed.items_BK, known.items)
         intents = self._intents(mixed.items_BK, said)

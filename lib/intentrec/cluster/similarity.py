@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from intentrec.cluster.judging import masked
+from intentrec.cluster.recommenders import masked
 from intentrec.cluster.scoring import ScoringPlan, load_scorer, num_tasks
 from intentrec.model.topk import Ragged, top_k
 

@@ -188,15 +188,17 @@ class GateConfig(Section):
 class EvaluationConfig(Section):
     """models -> metrics, gate_decisions."""
 
-    holdout_days: _Count = Field(1, description="last days that the challenger is judged on and has not seen")
-    validation_days: _Count = Field(1, description="days before them, for early stopping and the weight of the priors")
+    holdout_days: _Count = Field(
+        1, description="last days, each judged by itself, that the challenger has not seen"
+    )
+    validation_days: _Count = Field(1, description="days before them, for early stopping and the prior")
     k: tuple[_Count, ...] = Field(
         (10, 20), min_length=1, description="lengths of the lists that are judged; the first decides"
     )
     popularity_hours: tuple[_Count, ...] = Field(
         (1, 3, 6, 12, 24, 72, 168, 720), min_length=1, description="windows of the popularity baselines and priors"
     )
-    max_users: _Count = Field(20000, description="users that are judged, chosen by hash")
+    max_lists: _Count = Field(20000, description="lists that are judged, one per user and day, users chosen by hash")
     refit: StrictBool = Field(True, description="train a promoted model on through the held-out days")
     gate: GateConfig = GateConfig()
 

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from intentrec.config import Cutoff, SeenConfig
 from intentrec.examples.encoding import Encoding, encode, item_categories
 from intentrec.examples.judging import judged_users
-from intentrec.examples.sequences import Shape, seen_items
+from intentrec.examples.sequences import Shape, seen_events, seen_items
 from intentrec.examples.vocabularies import timeline
 
 
@@ -57,23 +57,36 @@ class Night:
 
     def seen_before(self, until: datetime) -> DataFrame:
         """Collect what a list made at ``until`` leaves out, from all history: rows of ``seen_items``."""
-        if self.seen is None:
+        seen = self._seen_events(until)
+        if self.seen is None or seen is None:
             nobody = self.vocabulary.where(F.lit(False))
             return nobody.select(F.col("item_id").alias("user_id"), F.array("item_index").alias("seen"))
-        since = None if self.seen.days is None else until - timedelta(days=self.seen.days)
-        actions = None if self.seen.actions == "all" else self.seen.actions
-        return seen_items(timeline(self.sessions, until), self.vocabulary, actions, since)
+        if self.seen.days is not None:
+            seen = seen.where(F.col("occurred_at") >= F.lit(until - timedelta(days=self.seen.days)))
+        return seen_items(seen)
 
-    def judged(self, events: DataFrame, since: datetime, until: datetime, max_users: int) -> DataFrame:
-        """Collect users with a history before ``since`` and something new in [``since``, ``until``).
+    def judged(self, events: DataFrame, days_before: int, num_days: int, max_lists: int) -> DataFrame:
+        """Collect, for each of ``num_days`` days, users with a history before it and something new in it.
 
         Args:
             events: rows of ``self.events()``, which the caller may have cached.
-            since: aware.
-            until: aware.
-            max_users: most users kept.
+            days_before: days of the night that begin with the first judged one: 1 is the run date itself.
+            num_days: judged days.
+            max_lists: most users and days kept.
 
         Returns:
-            JUDGED_COLUMNS, one row per user, in user_id order.
+            JUDGED_COLUMNS, in their order.
         """
-        return judged_users(events, self.seen_before(since), since, until, self.shape, max_users)
+        bounds = self.bounds(days_before, num_days)
+        days = None if self.seen is None else self.seen.days
+        return judged_users(events, self._seen_events(bounds[-1]), days, bounds, self.shape, max_lists)
+
+    def bounds(self, days_before: int, num_days: int) -> list[datetime]:
+        """Return where ``num_days`` days begin, the first of them ``days_before`` the end, and where the last ends."""
+        return [self.end(days_before - day) for day in range(num_days + 1)]
+
+    def _seen_events(self, until: datetime) -> DataFrame | None:
+        if self.seen is None:
+            return None
+        actions = None if self.seen.actions == "all" else self.seen.actions
+        return seen_events(timeline(self.sessions, until), self.vocabulary, actions)

@@ -107,6 +107,33 @@ def _padded(rows: DataFrame, split: str, shape: Shape) -> DataFrame:
     )
 
 
+def latest_events(events: DataFrame, keys: Sequence[str], length: int) -> DataFrame:
+    """Collect the latest events of every key.
+
+    Args:
+        events: rows of ``encode``, and the keys.
+        keys: columns, user_id among them.
+        length: most events kept.
+
+    Returns:
+        One row per key: the keys, latest ARRAY<STRUCT> (oldest first), num_events, last_event_at.
+    """
+    newest_first = Window.partitionBy(*keys).orderBy(F.desc("occurred_at"), F.desc("sequence"), F.desc("event_id"))
+    aged = events.withColumn("age", F.row_number().over(newest_first) - 1)
+    event = F.struct(F.negative("age").alias("order"), "occurred_at", "item_index", "features")
+    return aged.groupBy(*keys).agg(
+        F.array_sort(F.collect_list(F.when(F.col("age") < length, event))).alias("latest"),
+        F.count("*").alias("num_events"),
+        F.max("occurred_at").alias("last_event_at"),
+    )
+
+
+def history_columns(shape: Shape) -> tuple[Column, Column, Column]:
+    """Return items, times and features of the rows of ``latest_events``."""
+    features = _features("latest", shape, lambda values: values)
+    return _items("latest").alias("items"), _times("latest").alias("times"), features.alias("features")
+
+
 def user_histories(
     events: DataFrame, seen: DataFrame, until: datetime, active_since: datetime | None, shape: Shape
 ) -> DataFrame:
@@ -122,23 +149,14 @@ def user_histories(
     Returns:
         HISTORIES rows.
     """
-    newest_first = Window.partitionBy("user_id").orderBy(F.desc("occurred_at"), F.desc("sequence"), F.desc("event_id"))
-    aged = events.where(F.col("occurred_at") < F.lit(until)).withColumn("age", F.row_number().over(newest_first) - 1)
-    event = F.struct(F.negative("age").alias("order"), "occurred_at", "item_index", "features")
-    users = aged.groupBy("user_id").agg(
-        F.array_sort(F.collect_list(F.when(F.col("age") < shape.history_length, event))).alias("latest"),
-        F.count("*").alias("num_events"),
-        F.max("occurred_at").alias("last_event_at"),
-    )
+    users = latest_events(events.where(F.col("occurred_at") < F.lit(until)), ("user_id",), shape.history_length)
     if active_since is not None:
         users = users.where(F.col("last_event_at") >= F.lit(active_since))
     return HISTORIES.conform(
         users.join(seen, "user_id", "left").select(
             F.lit(shape.run_date).alias("run_date"),
             "user_id",
-            _items("latest").alias("items"),
-            _times("latest").alias("times"),
-            _features("latest", shape, lambda values: values).alias("features"),
+            *history_columns(shape),
             F.coalesce("seen", F.array().cast("array<int>")).alias("seen"),
             "num_events",
             "last_event_at",
@@ -146,26 +164,34 @@ def user_histories(
     )
 
 
-def seen_items(
-    events: DataFrame, vocabulary: DataFrame, actions: Sequence[str] | None, since: datetime | None
-) -> DataFrame:
-    """Collect the items that a user's list leaves out.
+def seen_events(events: DataFrame, vocabulary: DataFrame, actions: Sequence[str] | None) -> DataFrame:
+    """Select the events that make an item seen.
 
     Args:
         events: rows of ``timeline``, of all time: a shorter window would bring old items back.
         vocabulary: VOCABULARY rows of one run date.
         actions: those that make an item seen; None: all.
-        since: aware; earlier events no longer count; None: for ever.
 
     Returns:
-        One row per user with a seen item: user_id, seen ARRAY<INT> ascending.
+        user_id, item_index, occurred_at.
     """
     if actions is not None:
         events = events.where(F.col("action").isin(*actions))
-    if since is not None:
-        events = events.where(F.col("occurred_at") >= F.lit(since))
     known = events.join(F.broadcast(vocabulary.select("item_id", "item_index")), "item_id")
-    return known.groupBy("user_id").agg(F.array_sort(F.collect_set("item_index")).alias("seen"))
+    return known.select("user_id", "item_index", "occurred_at")
+
+
+def seen_items(seen: DataFrame, keys: Sequence[str] = ("user_id",)) -> DataFrame:
+    """Collect the items that a list leaves out.
+
+    Args:
+        seen: rows of ``seen_events``, and the keys.
+        keys: columns that name a list.
+
+    Returns:
+        One row per key with a seen item: the keys, seen ARRAY<INT> ascending.
+    """
+    return seen.groupBy(*keys).agg(F.array_sort(F.collect_set("item_index")).alias("seen"))
 
 
 def _items(events: str) -> Column:

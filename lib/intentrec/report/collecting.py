@@ -108,7 +108,7 @@ def _scores(figures: list[Row], decided: Row | None, sizes: tuple[int, ...]) -> 
     order = {"challenger": 0, "champion": 1, "baseline": 2}
 
     def role(row: Row) -> str:
-        is_baseline = row["model_id"].startswith(("popularity_", "transitions_"))
+        is_baseline = row["model_id"].startswith(("popularity_", "decayed_popularity_", "transitions_"))
         return "baseline" if is_baseline else roles.get(row["model_id"], "champion")
 
     def place(row: Row) -> tuple[int, int, int, str]:

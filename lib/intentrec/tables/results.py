@@ -28,6 +28,7 @@ MODELS = Table(
         config             STRING     NOT NULL  COMMENT 'JSON of the resolved config',
         artifact_path      STRING     NOT NULL  COMMENT 'folder with weights, vocabulary and manifest',
         files              ARRAY<STRUCT<name: STRING, sha256: STRING, bytes: BIGINT>>  NOT NULL  COMMENT 'every file of the folder, sorted by name',
+        figures            {_MEASURED}  NOT NULL  COMMENT 'what train_model measured, as in metrics: a night that comes back to this model shows it again',
         inputs             {_VERSIONS}  NOT NULL  COMMENT 'versions of the tables it was built from',
         run_id             STRING     NOT NULL  COMMENT 'the run that trained it',
         created_at         TIMESTAMP  NOT NULL  COMMENT 'UTC, time of writing'
