@@ -68,12 +68,21 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
     rows = train.unionByName(validation).unionByName(holdout).persist()
     try:
         counts = {row["split"]: row["count"] for row in rows.groupBy("split").count().collect()}
-        # At least four files for each rank, so that every rank has some; a rank without rows feeds empty batches.
-        rows_per_file = min(ROWS_PER_FILE, ceil(max(1, counts.get("train", 0)) / (4 * run.config.training.workers)))
-        run.warehouse.replace(EXAMPLES, in_file_order(rows), rows_per_file=rows_per_file, run_date=run.run_date)
+        most = rows_per_file(counts.get("train", 0), sum(counts.values()), run.config.training.workers)
+        run.warehouse.replace(EXAMPLES, in_file_order(rows), rows_per_file=most, run_date=run.run_date)
     finally:
         rows.unpersist()
     return {f"{split}_rows": counts.get(split, 0) for split in ("train", "validation", "holdout")}
+
+
+def rows_per_file(train: int, total: int, workers: int) -> int:
+    """Return how many rows a file of EXAMPLES holds at most.
+
+    Small enough for four training files a rank, so that every rank has some (one without rows feeds empty batches), and
+    large enough for no more than 64 files a rank in all: a short history has many held-out rows and few to train on.
+    """
+    wanted = max(ceil(train / (4 * workers)), ceil(total / (64 * workers)), 1)
+    return min(ROWS_PER_FILE, wanted)
 
 
 STAGE = Stage(

@@ -18,6 +18,8 @@ from intentrec.tables import EVENTS, SESSIONS
 def build_sessions(run: Run) -> dict[str, int]:
     """Bring the table to the sessions of all events before the end of the newest run date, in one commit.
 
+    Counted are the events taken in (on a rebuild all of them), and the sessions that went and came because of them.
+
     What was read is remembered after that commit: a crash in between takes the same events in again, and an event
     that is in a session already is dropped as a repeat.
     """
@@ -41,14 +43,16 @@ def _build_all(run: Run, now: Built) -> dict[str, int]:
     end = run.cutoff.end_of(now.until)
     events = run.warehouse.read(EVENTS, now.events_version).where(_between(None, end))
     sessions = sessionize(events, Limits.of(run.config.sessions), run.run_id)
-    old = [row[0] for row in run.warehouse.read(SESSIONS).select("session_date").distinct().collect()]
-    if not old:
+    old = {row[0]: row[1] for row in run.warehouse.read(SESSIONS).groupBy("session_date").count().collect()}
+    if old:
+        dates = [row[0] for row in events.select("event_date").distinct().collect()]
+        run.warehouse.set_layout(SESSIONS, REBUILDING)
+        run.warehouse.replace(SESSIONS, sessions, session_date=sorted({*old, *dates}))
+    else:
         run.warehouse.append(SESSIONS, sessions)
-        return {}
-    dates = [row[0] for row in events.select("event_date").distinct().collect()]
-    run.warehouse.set_layout(SESSIONS, REBUILDING)
-    run.warehouse.replace(SESSIONS, sessions, session_date=sorted({*old, *dates}))
-    return {}
+    # Two numbers of one small column of what was just written, rather than the events or their sessions once more.
+    num_events, num_built = run.warehouse.read(SESSIONS).agg(F.sum("num_events"), F.count("*")).collect()[0]
+    return {"events_new": num_events or 0, "sessions_replaced": sum(old.values()), "sessions_built": num_built}
 
 
 def _build_on(run: Run, built: Built, now: Built) -> dict[str, int]:

@@ -152,7 +152,7 @@ def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> 
     settings = continued(training_settings(run.config.training, run.config.model.intent_weight))
     folder, artifact = model_folder(run, model_id), load_artifact(judged.folder, judged.files)
     job = training_job((examples.shards, ()), artifact.shape, settings, folder, judged.folder)
-    result = train(run.spark, job, numbers, run.config.training)
+    (result,) = train(run.spark, [job], numbers, run.config.training, debug=run.debug)
     for line in (*result.notes, *rank_lines(result, sum(shard.rows for shard in job.train))):
         run.log(line)
     prior = recentered(prior_of(artifact), Scorer(load_artifact(folder)), numbers.fields, days)

@@ -68,16 +68,12 @@ def train_model(run: Run) -> dict[str, int]:
         run.log(f"model {model_id} has been trained on the same rows before")
         return {"epochs": 0}
     days = _validation_days(run, night, numbers)
-    base, prior, measured = _chosen(run, numbers, examples, days, (model_id, start))
-    job = training_job(
-        (examples.of("train", "validation"), ()),
-        network_shape(numbers, run.config.model),
-        continued(training_settings(run.config.training, run.config.model.intent_weight)),
-        model_folder(run, model_id),
-        start_folder(run, model_id),
-    )
-    result = train(run.spark, job, numbers, run.config.training)
-    _tell(run, result, job)
+    base, challenger = _jobs(run, numbers, examples, (model_id, start))
+    chosen, through = train(run.spark, (base, challenger), numbers, run.config.training, debug=run.debug)
+    _tell(run, chosen, base)
+    _tell(run, through, challenger)
+    prior, fitted = _fitted_prior(run, numbers, model_id, days)
+    learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(chosen)]
     trained = Scorer(load_artifact(model_folder(run, model_id)))
     model = Model(
         model_id=model_id,
@@ -86,11 +82,11 @@ def train_model(run: Run) -> dict[str, int]:
         folder=model_folder(run, model_id),
         files=save_prior(model_folder(run, model_id), recentered(prior, trained, numbers.fields, days)),
         trained_until=night.end(run.config.evaluation.holdout_days),
-        warm_started_from=start.model_id if start is not None and base.warm_started else None,
+        warm_started_from=start.model_id if start is not None and chosen.warm_started else None,
     )
-    record_figures(run, "train_model", measured)
+    record_figures(run, "train_model", [*learnt, *fitted, *_rivals(run, days)])
     add_model(run, model)
-    return {"epochs": len(base.epochs), "best_epoch": base.best_epoch}
+    return {"epochs": len(chosen.epochs), "best_epoch": chosen.best_epoch}
 
 
 def _validation_days(run: Run, night: Night, numbers: Numbers) -> list[JudgedDay]:
@@ -103,27 +99,23 @@ def _validation_days(run: Run, night: Night, numbers: Numbers) -> list[JudgedDay
         events.unpersist()
 
 
-def _chosen(
-    run: Run, numbers: Numbers, examples: Examples, days: list[JudgedDay], names: tuple[str, Model | None]
-) -> tuple[TrainingResult, Prior, list[Measured]]:
-    """Train the base: its best epoch and its prior are chosen on the validation days, which it does not learn from.
+def _jobs(
+    run: Run, numbers: Numbers, examples: Examples, names: tuple[str, Model | None]
+) -> tuple[TrainingJob, TrainingJob]:
+    """Plan the base and the challenger.
 
-    The challenger then learns from them as well, since what appeared in them is what the held-out days are about;
-    the base stays as it is, for the next night to start from without having seen what that night validates on.
+    The base's best epoch and its prior are chosen on the validation days, which it does not learn from. The challenger
+    then learns from them as well, since what appeared in them is what the held-out days are about; the base stays as
+    it is, for the next night to start from without having seen what that night validates on.
     """
     model_id, start = names
-    job = training_job(
-        (examples.of("train"), examples.of("validation")),
-        network_shape(numbers, run.config.model),
-        training_settings(run.config.training, run.config.model.intent_weight),
-        start_folder(run, model_id),
-        None if start is None else start_folder(run, start.model_id),
-    )
-    result = train(run.spark, job, numbers, run.config.training)
-    _tell(run, result, job)
-    learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(result)]
-    prior, judged = _fitted_prior(run, numbers, model_id, days)
-    return result, prior, [*learnt, *judged, *_rivals(run, days)]
+    shape = network_shape(numbers, run.config.model)
+    settings = training_settings(run.config.training, run.config.model.intent_weight)
+    base_folder, folder = start_folder(run, model_id), model_folder(run, model_id)
+    earlier = None if start is None else start_folder(run, start.model_id)
+    base = training_job((examples.of("train"), examples.of("validation")), shape, settings, base_folder, earlier)
+    both = (examples.of("train", "validation"), ())
+    return base, training_job(both, shape, continued(settings), folder, base_folder)
 
 
 def _tell(run: Run, result: TrainingResult, job: TrainingJob) -> None:

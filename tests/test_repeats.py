@@ -2,10 +2,12 @@
 
 import shutil
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from tests.generated import FIRST_NIGHT, NUM_USERS, SECOND_NIGHT, SHORT_NIGHT, K
 from tests.running import Flow, nightly_module
 from tests.tables_oracle import contents, rows_of, versions
@@ -13,7 +15,7 @@ from tests.tables_oracle import contents, rows_of, versions
 from intentrec.config import STAGES
 from intentrec.ledger import run as ledger_run
 from intentrec.ledger import run_job
-from intentrec.tables import ALL, RECOMMENDATIONS, RUNS, SESSIONS
+from intentrec.tables import ALL, RECOMMENDATIONS, RUNS
 
 NIGHTS = (FIRST_NIGHT, SECOND_NIGHT)
 
@@ -39,25 +41,61 @@ def test_a_night_rebuilt_from_its_logs_holds_the_same_tables(flow: Flow, tmp_pat
     assert Counter(row["status"] for row in rows_of(copy.warehouse, RUNS)) == {"finished": 18}
 
 
-def test_nights_in_any_order_give_the_tables_of_a_clean_run(flow: Flow, tmp_path: Path, capfd) -> None:
-    mixed = flow.copied_to(tmp_path / "mixed")  # holds both nights
+@dataclass(frozen=True)
+class Clean:
+    """Three nights in order, into a schema of Spark's own catalog."""
+
+    nights: Flow
+    flags: tuple[str, ...]
+    place: Path  # where Spark keeps the schema's tables
+    held: dict[str, str]  # what they held after the three nights
+
+
+@pytest.fixture(scope="module")
+def clean(flow: Flow, tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iterator[Clean]:
+    folder = tmp_path_factory.mktemp("clean")
+    nights = Flow.at(folder / "there", flow.logs)
+    flags = ("--set", "warehouse=spark_catalog.flow", "--set", f"artifacts={folder / 'artifacts'}")
+    place = Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:")) / "flow.db"
+    try:
+        for night in (SHORT_NIGHT, *NIGHTS):
+            assert nights.night(night, *flags) == 0
+        yield Clean(nights, flags, place, contents(place))
+    finally:
+        for table in ALL:
+            spark.sql("DROP TABLE IF EXISTS IDENTIFIER(:name)", args={"name": f"spark_catalog.flow.{table.name}"})
+
+
+def test_nights_in_any_order_give_the_tables_of_a_clean_run_in_a_folder_or_a_catalog(
+    flow: Flow, clean: Clean, tmp_path: Path, capfd
+) -> None:
+    mixed = flow.copied_to(tmp_path / "mixed")  # holds both nights, in a folder
     untouched = {night: contents(mixed.warehouse, run_date=night) for night in NIGHTS}
     assert mixed.night(FIRST_NIGHT) == 0
     capfd.readouterr()
     assert mixed.night(SHORT_NIGHT) == 0
     assert "no model is trained tonight" in capfd.readouterr().out
     assert {night: contents(mixed.warehouse, run_date=night) for night in NIGHTS} == untouched
+    assert contents(mixed.warehouse) == clean.held
 
-    clean = Flow.at(tmp_path / "clean", flow.logs)
-    for night in (SHORT_NIGHT, *NIGHTS):
-        assert clean.night(night) == 0
-    assert contents(mixed.warehouse) == contents(clean.warehouse)
-    lists = rows_of(clean.warehouse, RECOMMENDATIONS, run_date=SHORT_NIGHT)
+
+def test_a_night_without_a_model_serves_popularity(clean: Clean) -> None:
+    lists = rows_of(clean.place, RECOMMENDATIONS, run_date=SHORT_NIGHT)
     assert len(lists) == NUM_USERS - 3  # who have not come yet
     assert {entry["source"] for row in lists for entry in row["items"]} == {"fallback"}
     assert {len(row["items"]) for row in lists} == {K}
     assert {row["model_id"] for row in lists} <= {"popularity_6h", "popularity_24h", "popularity_72h"}
-    assert clean.night(SHORT_NIGHT, "--strict", "--rebuild", "--only", "evaluate_model") == 5
+    again = ("--strict", "--rebuild", "--only", "evaluate_model")
+    assert clean.nights.night(SHORT_NIGHT, *clean.flags, *again) == 5
+
+
+def test_in_a_catalog_a_second_run_skips_every_stage(clean: Clean) -> None:
+    def of_first_night() -> Counter[str]:
+        return Counter(row["status"] for row in rows_of(clean.place, RUNS, run_date=FIRST_NIGHT))
+
+    assert of_first_night() == {"finished": 6}
+    assert clean.nights.night(FIRST_NIGHT, *clean.flags) == 0
+    assert of_first_night() == {"finished": 6, "skipped": 6}
 
 
 def decided(flow: Flow, *flags: str) -> list[str]:
@@ -98,19 +136,3 @@ def test_a_changed_byte_or_version_runs_every_stage_again(
     monkeypatch.setattr(ledger_run, "__version__", "0.0.0")
     assert decided(moved) == list(STAGES)
     assert decided(moved) == []
-
-
-def test_a_schema_of_sparks_own_catalog_works_as_a_folder_does(flow: Flow, tmp_path: Path, spark) -> None:
-    there = Flow.at(tmp_path / "there", flow.logs)
-    flags = ("--set", "warehouse=spark_catalog.flow", "--set", f"artifacts={tmp_path / 'artifacts'}")
-    assert there.night(FIRST_NIGHT, *flags) == 0
-    place = Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:")) / "flow.db"
-    try:
-        found, wanted = contents(place, run_date=FIRST_NIGHT), contents(flow.warehouse, run_date=FIRST_NIGHT)
-        # Sessions have no run date: the other warehouse holds those of the second night as well.
-        assert {name for name in wanted if found[name] != wanted[name]} == {SESSIONS.name}
-        assert there.night(FIRST_NIGHT, *flags) == 0
-        assert Counter(row["status"] for row in rows_of(place, RUNS)) == {"finished": 6, "skipped": 6}
-    finally:
-        for table in ALL:
-            spark.sql("DROP TABLE IF EXISTS IDENTIFIER(:name)", args={"name": f"spark_catalog.flow.{table.name}"})

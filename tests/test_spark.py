@@ -22,9 +22,11 @@ from pyspark.sql import SparkSession
 from intentrec.errors import IntentrecError
 from intentrec.ledger import run_job
 from intentrec.spark import start_spark
+from tests.generated import JAVA_OPTIONS
 from tests.ledger.nights import DAY, Night, write_config
 
-session, started = start_spark("alone", "local[3]", {"spark.app.note": "kept"})
+conf = {"spark.app.note": "kept", "spark.driver.extraJavaOptions": JAVA_OPTIONS}
+session, started = start_spark("alone", "local[3]", conf)
 print(started, session.conf.get("spark.sql.session.timeZone"), session.conf.get("spark.sql.shuffle.partitions"))
 print(session.conf.get("spark.app.note"), session.sparkContext.master, session.conf.get("spark.ui.enabled"))
 session.range(3).write.format("delta").save(sys.argv[1] + "/table")
@@ -69,6 +71,40 @@ def test_a_session_is_started_configured_and_its_end_is_named(tmp_path: Path) ->
     assert "LINE BREAK" not in lines[5]
     assert lines[6] == "7"
     assert ended.stderr.splitlines()[-1].startswith("the Java process died: "), ended.stderr[-2000:]
+    for noise in ("Ivy", "resolution report", "WARN ", "default log", "To adjust logging"):
+        assert noise not in ended.stderr
+
+
+def test_java_gets_our_setting_of_the_log_beside_the_users_options_unless_the_user_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SPARK_CONF_DIR", raising=False)
+    ours_alone = f"-Dlog4j2.configurationFile={ours._LOG_CONFIG.as_uri()}"
+    assert ours._LOG_CONFIG.is_file()
+    assert ours._java_options("") == ours_alone
+    assert ours._java_options("-Xss4m") == f"-Xss4m {ours_alone}"
+    assert ours._java_options("-Dlog4j2.configurationFile=mine") == "-Dlog4j2.configurationFile=mine"
+    monkeypatch.setenv("SPARK_CONF_DIR", "/etc/spark")
+    assert ours._java_options("-Xss4m") == "-Xss4m"
+
+
+def test_jars_that_were_fetched_are_taken_without_asking_ivy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours.pwd, "getpwuid", raise_key_error)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    folder = tmp_path / ".ivy2.5.2" / "jars"
+    folder.mkdir(parents=True)
+    delta, storage = (folder / f"io.delta_delta-{name}-4.0.1.jar" for name in ("spark_2.13", "storage"))
+    delta.write_text("")
+    assert ours._fetched_jars() == []  # half of it
+    storage.write_text("")
+    assert ours._fetched_jars() == [str(delta), str(storage)]
+    assert all(ours.DELTA_PACKAGE.rsplit(":")[-1] in name for name in ours._DELTA_JARS)
+    assert ours._listed({"spark.jars": "a.jar, b.jar,"}, "spark.jars") == ["a.jar", "b.jar"]
+    assert ours._listed({}, "spark.jars") == []
+
+
+def raise_key_error(_: int) -> None:
+    raise KeyError("no such user")
 
 
 def test_an_active_session_is_used_and_keeps_its_own_settings(spark: SparkSession) -> None:

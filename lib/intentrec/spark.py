@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pwd
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -11,11 +12,15 @@ from delta import configure_spark_with_delta_pip
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from intentrec.errors import SetupError
 
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+_DELTA_JARS = ("io.delta_delta-spark_2.13-4.0.1.jar", "io.delta_delta-storage-4.0.1.jar")  # as Ivy names them
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 
 # What every session of ours computes with; a value that the config sets wins.
 _SESSION_CONF = {
@@ -87,16 +92,18 @@ def _configure(session: SparkSession, conf: Mapping[str, str]) -> None:
 
 def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) -> SparkSession:
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # under spark-submit the JVM runs already
-    folder = [] if jars is None else _jars_in(jars)
+    found = _jars_in(jars) if jars is not None else [] if submitted else _fetched_jars()
     builder = SparkSession.builder.appName(name)
     try:
         settings = {**_defaults(master, submitted), **conf}
+        if not submitted:
+            settings[_JAVA_OPTIONS] = _java_options(conf.get(_JAVA_OPTIONS, ""))
         for key, value in settings.items():
             builder = builder.config(key, value)
-        if folder:
-            builder = builder.config("spark.jars", ",".join(folder))
+        if found:
+            builder = builder.config("spark.jars", ",".join([*found, *_listed(conf, "spark.jars")]))
         elif not submitted:
-            builder = configure_spark_with_delta_pip(builder)
+            builder = configure_spark_with_delta_pip(builder, _listed(conf, "spark.jars.packages"))
         session = builder.getOrCreate()
     except (PySparkException, Py4JError, OSError) as error:
         raise SetupError(
@@ -104,6 +111,9 @@ def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) ->
             "Wanted Java 17 and Delta's jars: see JAVA_HOME, or give a folder of jars as spark.jars"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        # pyspark writes 20 KB of JSON about an error before it raises it; whoever catches it says what it means.
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
     return session
 
 
@@ -124,6 +134,34 @@ def _defaults(master: str, submitted: bool) -> dict[str, str]:
 def _cores(master: str) -> int:
     inside = master.removeprefix("local").strip("[]").split(",")[0]
     return max(2, int(inside) if inside.isdigit() else os.cpu_count() or 2)
+
+
+def _java_options(given: str) -> str:
+    """Return the options for Java: those given, and our setting of the log, which leaves out all but errors.
+
+    Until the session runs, Spark's own setting writes a dozen lines of warnings and advice. A log that the user has set
+    up stays as it is.
+    """
+    if "log4j" in given or "SPARK_CONF_DIR" in os.environ or not _LOG_CONFIG.is_file():
+        return given
+    return f"{given} -Dlog4j2.configurationFile={_LOG_CONFIG.as_uri()}".strip()
+
+
+def _listed(conf: Mapping[str, str], key: str) -> list[str]:
+    return [name.strip() for name in conf.get(key, "").split(",") if name.strip()]
+
+
+def _fetched_jars() -> list[str]:
+    """Return Delta's jars as Ivy has fetched them; none if it has not. Ivy itself says so in 25 lines each time."""
+    try:
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)  # the user's home as Java sees it
+    except KeyError:  # a container's user without a name
+        home = Path.home()
+    for folder in sorted(home.glob(".ivy2*/jars"), reverse=True):  # the name carries Ivy's version
+        jars = [folder / name for name in _DELTA_JARS]
+        if all(jar.is_file() for jar in jars):
+            return list(map(str, jars))
+    return []
 
 
 def _jars_in(folder: str) -> list[str]:

@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ from intentrec.cluster.training import (
     training_settings,
 )
 from intentrec.config import ModelConfig, TrainingConfig
-from intentrec.errors import SetupError
+from intentrec.errors import SetupError, TrainingError
 from intentrec.examples import Shape, training_sequences
 from intentrec.io import Warehouse
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import Vocabulary, load_artifact
+from intentrec.model.distributed import Launch
 from intentrec.model.job import EpochFigures, HeadFigures, RankFigures, Settings, TrainingResult
 from intentrec.tables import EXAMPLES
 
@@ -51,7 +53,7 @@ def encoded(spark):
 @pytest.fixture(scope="module")
 def warehouse(spark, tmp_path_factory):
     """Tonight's and another night's rows; tonight's are then written once more in other files."""
-    made = Warehouse(spark, str(tmp_path_factory.mktemp("shop")), in_catalog=False)
+    made = Warehouse(spark, str(tmp_path_factory.mktemp("shop") / "a b#c%20é"), in_catalog=False)
     made.create([EXAMPLES])
     end = datetime(2024, 5, 2, tzinfo=UTC)
     later = datetime(2024, 5, 1, 0, 7, tzinfo=UTC)
@@ -82,7 +84,7 @@ def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse,
     assert pinned.shards[0].files != rewritten.shards[0].files
     assert len(rewritten.shards[0].files) > 1
     for shard in (*pinned.shards, *rewritten.shards):
-        rows = spark.read.parquet(*shard.files).select("row_id").collect()
+        rows = spark.read.parquet(*map(unquote, shard.files)).select("row_id").collect()
         assert len(rows) == shard.rows
         assert sum(row["row_id"] for row in rows) % 2**64 == shard.row_id_sum
     assert [shard.split for shard in pinned.of("validation", "holdout")] == ["validation"] * 2
@@ -92,31 +94,49 @@ def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse,
     settings = training_settings(ALONE, 0.3)
     shape = network_shape(NUMBERS, SMALL)
     job = training_job((pinned.of("train"), pinned.of("validation")), shape, settings, tmp_path / "models" / "m1", None)
-    result = train(spark, job, NUMBERS, ALONE)
+    again = training_job(
+        (pinned.of("train"), ()), shape, settings, tmp_path / "models" / "m2", tmp_path / "models" / "m1"
+    )
+    result, warm = train(spark, [job, again], NUMBERS, ALONE)
     artifact = load_artifact(tmp_path / "models" / "m1", result.files)
     assert artifact.vocabulary == NUMBERS.vocabulary
     assert [epoch.rows for epoch in result.epochs] == [12, 12]
     assert [path.name for path in (tmp_path / "training").iterdir()] == []  # what only the ranks read is gone
     assert list(rank_lines(result, 12))[-1] == "all ranks: 12 rows an epoch, table examples: 12"
     assert "1 files, 12 rows an epoch" in next(iter(rank_lines(result, 12)))
-
-    again = training_job(
-        (pinned.of("train"), ()), shape, settings, tmp_path / "models" / "m2", tmp_path / "models" / "m1"
-    )
-    warm = train(spark, again, NUMBERS, ALONE)
-    assert warm.warm_started
+    assert warm.warm_started  # from what the first job left
     assert warm.weights_sha256 != result.weights_sha256
 
 
 def test_more_ranks_than_task_slots_are_refused_before_anything_starts(spark, tmp_path):
     job = training_job(((), ()), network_shape(NUMBERS, SMALL), Settings(), tmp_path / "models" / "m", None)
     with pytest.raises(SetupError) as caught:
-        train(spark, job, NUMBERS, TrainingConfig(workers=3, launcher="spark"))
+        train(spark, [job], NUMBERS, TrainingConfig(workers=3, launcher="spark"))
     assert str(caught.value) == (
         "training.workers: 3 ranks need as many task slots, Spark has 2. Lower training.workers, give spark.master "
         "more cores, or set training.launcher to local"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ranks_leave_their_errors_where_all_of_them_see_it_and_their_traces_when_asked(spark, tmp_path, monkeypatch):
+    seen = []
+
+    def fail(function, job, how):
+        seen.append(how)
+        raise TrainingError("rank 1 of 2: no")
+
+    monkeypatch.setattr("intentrec.cluster.training.launch", fail)
+    job = training_job(((), ()), network_shape(NUMBERS, SMALL), Settings(), tmp_path / "models" / "m", None)
+    two = TrainingConfig(workers=2, launcher="spark", start_timeout_s=7, stall_timeout_s=8)
+    for debug in (False, True):
+        with pytest.raises(TrainingError):
+            train(spark, [job], NUMBERS, two, debug=debug)
+    place = f"{tmp_path}/training/models-m/notes"
+    assert seen == [Launch(2, "spark", 7, 8, place, debug) for debug in (False, True)]
+    assert sorted(path.name for path in (tmp_path / "training" / "models-m").iterdir()) == [
+        "catalogue.safetensors", "vocabulary.json",
+    ]  # fmt: skip
 
 
 def test_the_config_decides_the_shape_and_how_ranks_train():
@@ -145,8 +165,11 @@ def test_what_the_ranks_read_lies_beside_the_models():
     assert (job.train, job.validation) == (shards, ())
     assert (job.output, job.warm_start) == ("/a/models/m7", "/a/models/m6")
     assert (job.catalogue, job.vocabulary, job.checkpoints) == (
-        "/a/training/m7/catalogue.safetensors", "/a/training/m7/vocabulary.json", "/a/training/m7/checkpoints",
+        "/a/training/models-m7/catalogue.safetensors", "/a/training/models-m7/vocabulary.json",
+        "/a/training/models-m7/checkpoints",
     )  # fmt: skip
+    base = training_job((shards, ()), shape, Settings(), Path("/a/starts/m7"), None)
+    assert base.checkpoints == "/a/training/starts-m7/checkpoints"  # the night's two trainings do not meet
 
 
 def test_an_identity_depends_on_every_part_and_on_its_place():

@@ -131,6 +131,18 @@ def test_an_old_version_stays_readable_with_its_rows_and_files(spark: SparkSessi
     warehouse.empty(USERS)
 
 
+def test_the_newest_commit_counts_also_beside_a_checkpoint(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse = Warehouse(spark, str(tmp_path), in_catalog=False)
+    warehouse.create([USERS])
+    for number in range(1, 12):  # Delta writes a checkpoint with commit 10
+        warehouse.set_layout(USERS, str(number))
+        assert warehouse.version(USERS) == number
+    assert [path.name for path in (tmp_path / "users" / "_delta_log").glob("*10.checkpoint*")]
+    newest = warehouse._delta(USERS).history(1).first()
+    assert newest is not None
+    assert newest["version"] == 11
+
+
 def test_a_row_outside_of_the_replaced_partitions_is_refused(spark: SparkSession, warehouse: Warehouse) -> None:
     rows = vocabulary(spark, (MONDAY, "x", 1), (TUESDAY, "y", 1))
     with pytest.raises(AnalysisException, match="DELTA_REPLACE_WHERE_MISMATCH"):

@@ -91,7 +91,8 @@ def test_any_split_into_nights_with_late_and_repeated_rows_equals_one_load(spark
 def test_a_run_that_died_after_its_commit_takes_the_same_events_in_once(spark, tmp_path, monkeypatch):
     day = "2024-05-01"
     deliver(tmp_path, day, [("e1", "ann", START), ("e2", "ann", START + timedelta(minutes=60))])
-    _, warehouse = build(spark, tmp_path, "w", day)
+    counters, warehouse = build(spark, tmp_path, "w", day)
+    assert counters == {"events_new": 2, "sessions_replaced": 0, "sessions_built": 2}
     assert [row[3] for row in sessions(warehouse)] == [["e1"], ["e2"]]
     deliver(tmp_path, "2024-05-02", [("e3", "ann", START + timedelta(minutes=30))])  # joins both: 30 min on each side
 
@@ -109,6 +110,14 @@ def test_a_run_that_died_after_its_commit_takes_the_same_events_in_once(spark, t
     gap = "sessions.gap_minutes=29"
     with pytest.raises(ConfigError, match=r"sessions.gap_minutes: is 29, but table sessions was built with 30"):
         build(spark, tmp_path, "w", "2024-05-02", gap, ingest=False)
-    _, warehouse = build(spark, tmp_path, "w", "2024-05-02", gap, ingest=False, rebuild=True)
+    counters, warehouse = build(spark, tmp_path, "w", "2024-05-02", gap, ingest=False, rebuild=True)
+    assert counters == {"events_new": 3, "sessions_replaced": 1, "sessions_built": 3}
     assert [row[3] for row in sessions(warehouse)] == [["e1"], ["e3"], ["e2"]]
     assert warehouse.read(EVENTS).count() == 3
+
+
+def test_without_an_event_before_the_end_of_the_run_date_nothing_is_counted(spark, tmp_path):
+    deliver(tmp_path, "2024-05-01", [("e1", "ann", START + timedelta(days=1))])
+    counters, warehouse = build(spark, tmp_path, "w", "2024-05-01")
+    assert counters == {"events_new": 0, "sessions_replaced": 0, "sessions_built": 0}
+    assert sessions(warehouse) == []

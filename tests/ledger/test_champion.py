@@ -17,7 +17,7 @@ NOW = datetime(2024, 1, 5, tzinfo=UTC)
 
 def model(model_id: str, day: int, challenger_id: str | None = None) -> tuple[object, ...]:
     kind = "refit" if challenger_id else "challenger"
-    return (model_id, NIGHT[day], kind, challenger_id, None, NOW, "{}", f"/models/{model_id}", [], [], "r", NOW)
+    return (model_id, NIGHT[day], kind, challenger_id, None, NOW, "{}", f"/models/{model_id}", [], [], [], "r", NOW)
 
 
 def decision(day: int, model_id: str, verdict: str, serving: str | None = None, hour: int = 1) -> tuple[object, ...]:

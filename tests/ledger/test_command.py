@@ -136,7 +136,15 @@ def test_a_refusal_is_exit_code_5_under_strict_and_only_after_the_last_stage(
     assert one_line(capsys) == "challenger is 7 % worse"
     assert night.executed() == ["ingest_events", "build_sessions"]
     assert ended == ["challenger is 7 % worse"]
+    # Run once more, the night is skipped: nothing has changed, the refusal neither.
+    assert run_job(*night.stages(stages), argv=[*arguments, "--strict"]) == 5
+    assert one_line(capsys) == "challenger is 7 % worse"
+    assert night.executed() == []
+    assert run_job(*night.stages(stages), argv=arguments) == 0
+    assert "WARNING" in capsys.readouterr().out
+    night.does.clear()
     assert run_job(*night.stages(stages), argv=[*arguments, "--rebuild"]) == 0
+    assert run_job(*night.stages(stages), argv=[*arguments, "--strict"]) == 0
     assert capsys.readouterr().err == ""
     # The session was active before: it still is, and kept its own settings.
     assert spark.range(2).count() == 2

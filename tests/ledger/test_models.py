@@ -11,16 +11,19 @@ from tests.ledger.nights import DAY, command, write_config
 
 from intentrec.errors import InputError
 from intentrec.ledger import (
+    Measured,
     Model,
     Run,
     add_model,
     find_model,
     get_model,
     model_folder,
+    recall_figures,
+    record_figures,
     start_folder,
     tonights_challenger,
 )
-from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, MODELS, VOCABULARY
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, METRICS, MODELS, VOCABULARY
 
 MODEL = Model(
     model_id="a1",
@@ -36,8 +39,16 @@ MODEL = Model(
 @pytest.fixture(scope="module")
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     run = Run(command(write_config(tmp_path_factory.mktemp("models"))), spark, "r1")
-    run.warehouse.create([MODELS, EXAMPLES, VOCABULARY, FEATURE_VOCABULARY])
+    run.warehouse.create([MODELS, METRICS, EXAMPLES, VOCABULARY, FEATURE_VOCABULARY])
     return run
+
+
+def figures(model_id: str, loss: float) -> list[Measured]:
+    return [
+        Measured(model_id, "all", "train_loss", None, 1, loss),
+        Measured(model_id, "action", "validation_accuracy", None, 1, float("nan")),
+        Measured("popularity_6h", "validation", "ndcg", 10, None, 0.5, 0.4, 0.6, 9),
+    ]
 
 
 def test_a_model_is_added_once_and_found_as_it_was(run: Run) -> None:
@@ -46,7 +57,8 @@ def test_a_model_is_added_once_and_found_as_it_was(run: Run) -> None:
     assert str(caught.value) == (
         "table models: no challenger of run date 2024-01-31, wanted by evaluate_model; run train_model first"
     )
-    add_model(run, MODEL)
+    record_figures(run, "train_model", figures("a1", 3.0))
+    add_model(run, MODEL, figures("a1", 3.0))
     add_model(run, replace(MODEL, folder=Path("/elsewhere"), kind="refit"))  # changes nothing
     assert find_model(run, "a1") == MODEL
     (row,) = run.warehouse.read(MODELS).collect()
@@ -60,9 +72,21 @@ def test_a_model_is_added_once_and_found_as_it_was(run: Run) -> None:
     add_model(run, yesterdays)
     assert (get_model(run, "a2"), get_model(run, "a3")) == (refit, yesterdays)
     assert tonights_challenger(run) == MODEL  # neither a refit nor a model of another night, though later
-    later = replace(MODEL, model_id="a4")
-    add_model(run, later)
-    assert tonights_challenger(run) == later
+
+
+def test_the_challenger_is_the_one_that_train_model_ended_with_last_and_not_the_newest(run: Run) -> None:
+    newer = replace(MODEL, model_id="b1")
+    record_figures(run, "train_model", figures("b1", 2.0))
+    record_figures(run, "evaluate_model", [Measured("a1", "all", "ndcg", 10, None, 0.1)])
+    add_model(run, newer, figures("b1", 2.0))
+    assert tonights_challenger(run) == newer
+    recall_figures(run, "a1")  # the first config once more
+    assert tonights_challenger(run) == MODEL
+    told = run.warehouse.read(METRICS).where("stage = 'train_model'").drop("run_date", "stage", "run_id")
+    assert {tuple(row) for row in told.collect()} == {
+        ("a1", "all", "train_loss", None, 1, 3.0, None, None, None),
+        ("popularity_6h", "validation", "ndcg", 10, None, 0.5, 0.4, 0.6, 9),
+    }
 
 
 def test_a_model_that_is_not_there_is_named(run: Run) -> None:

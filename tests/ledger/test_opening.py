@@ -1,6 +1,7 @@
 """What a run takes before its first stage and gives back after its last."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,21 @@ def test_a_catalog_is_leased_while_the_run_is_open(spark: SparkSession, tmp_path
 
 
 def test_log_lines_go_once_to_what_standard_output_is_now(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = logging.getLogger("intentrec")
-    before = list(logger.handlers)
+    """Whatever handlers others have put on the root logger, before or meanwhile; afterwards all is as it was."""
+    logger, root, theirs = logging.getLogger("intentrec"), logging.getLogger(), logging.StreamHandler(sys.stderr)
+    before = list(logger.handlers), logger.level, logger.propagate
+    root.addHandler(theirs)
     try:
-        log_to_terminal()
-        log_to_terminal()
-        logger.info("hello")
-        written = capsys.readouterr()
-        assert written.out.count("INFO hello\n") == 1
-        assert written.err == ""
+        with log_to_terminal():
+            with log_to_terminal():
+                logger.info("hello")
+            logging.getLogger("intentrec.model").info("epoch 1")
+            written = capsys.readouterr()
+            assert written.out.count("INFO hello\n") == 1
+            assert written.out.count("INFO epoch 1\n") == 1
+            assert written.err == ""
+        assert (list(logger.handlers), logger.level, logger.propagate) == before
+        logger.warning("to whom it concerns")
+        assert capsys.readouterr() == ("", "to whom it concerns\n")
     finally:
-        logger.handlers = before
+        root.removeHandler(theirs)

@@ -79,6 +79,23 @@ def test_finished_and_skipped_stages_leave_full_rows(spark: SparkSession, tmp_pa
     assert len(set(ledger(spark, tmp_path, "run_id"))) == 2
 
 
+def test_a_refusal_is_told_and_recorded_again_when_its_stage_is_skipped_and_a_warning_is_not(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    config, night = write_config(tmp_path), Night()
+    night.does = {"ingest_events": lambda run: run.warn("late"), "build_sessions": lambda run: run.refuse("worse")}
+    night_of(config, night)
+    (_, first) = ledger(spark, tmp_path, "counters")
+    assert first == ([("a", 1), ("refused", 1), ("rows", 3)],)
+    assert [outcome.message for outcome in night_of(config, night)] == [None, "worse"]
+    assert ledger(spark, tmp_path, "stage", "status", "message") == [
+        ("ingest_events", "finished", "late"),
+        ("build_sessions", "finished", "worse"),
+        ("ingest_events", "skipped", None),
+        ("build_sessions", "skipped", "worse"),
+    ]
+
+
 def test_versions_of_what_is_read_are_those_before_the_stage(spark: SparkSession, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     stage = Stage(

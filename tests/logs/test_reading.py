@@ -1,11 +1,13 @@
 import gzip
 import io
+from datetime import UTC, datetime
 
 import pytest
 
 from intentrec.errors import ConfigError
 from intentrec.logs import Asked, find_files, read_rows
-from intentrec.logs.reading import read_file
+from intentrec.logs.finding import LogFile
+from intentrec.logs.reading import num_tasks, read_file
 
 COLUMNS = {"user_id": "user", "item_id": "item"}
 
@@ -72,7 +74,23 @@ def test_an_option_that_makes_no_sense_is_named(format_, options, told):
     assert str(error.value) == f"input: {told}"
 
 
-def test_each_file_is_read_by_spark_in_its_own_task(spark, tmp_path):
+@pytest.mark.parametrize(
+    ("sizes", "tasks"),
+    [
+        ([], 1),
+        ([1], 1),
+        ([1] * 36, 2),  # as many as there are slots
+        ([2**23] * 5, 5),  # 40 MiB: ten would have work, five files
+        ([2**20] * 40, 10),
+        ([2**30] * 3000, 2048),
+    ],
+)
+def test_small_files_share_a_task(sizes, tasks):
+    files = [LogFile(str(number), size, datetime(2024, 5, 1, tzinfo=UTC)) for number, size in enumerate(sizes)]
+    assert num_tasks(files, 2) == tasks
+
+
+def test_files_are_read_by_spark(spark, tmp_path):
     from intentrec.config import Snapshot
 
     (tmp_path / "a.csv").write_text("user,item\nann,tea\n")
@@ -81,7 +99,6 @@ def test_each_file_is_read_by_spark_in_its_own_task(spark, tmp_path):
     snapshot = Snapshot(path=str(tmp_path), format="csv", columns=COLUMNS)
     files = find_files(spark, snapshot, None)
     rows = read_rows(spark, files, Asked.of("csv", COLUMNS, (), {}), {})
-    assert rows.rdd.getNumPartitions() == 2
     found = rows.where("kind = 'row'").select("source_file", "line", "user_id").collect()
     assert {(row.source_file, row.line, row.user_id) for row in found} == {
         (str(tmp_path / "a.csv"), 2, "ann"),

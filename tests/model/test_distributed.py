@@ -2,6 +2,7 @@ import builtins
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +24,9 @@ def every_call(ranks, argument):
     summed = ranks.sum(torch.tensor([1.0, float(ranks.rank)])).tolist()
     sent = ranks.broadcast(torch.tensor([ranks.rank + 5])).tolist()
     told = ranks.gather({"rank": ranks.rank, "argument": argument})
-    if argument == "refuse" and ranks.rank == 1:
+    if str(argument).startswith("refuse") and ranks.rank == 1:
+        if folder := argument.partition(" ")[2]:
+            assert len(list(Path(folder).glob("ranks-*"))) == 1
         raise InputError("vocabulary.json: is missing")
     if argument == "die" and ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -51,6 +54,17 @@ def test_the_error_of_a_rank_comes_back_in_one_line(capfd):
     with pytest.raises(InputError, match=r"^rank 1 of 2: vocabulary.json: is missing$"):
         launch(every_call, "refuse", Launch(2, "local"))
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_in_debugging_a_failing_rank_prints_its_trace_too_and_its_error_goes_through_a_folder_that_all_see(
+    capfd, tmp_path
+):
+    notes = tmp_path / "notes"
+    with pytest.raises(InputError, match=r"^rank 1 of 2: vocabulary.json: is missing$"):
+        launch(every_call, f"refuse {notes}", Launch(2, "local", notes=str(notes), debug=True))
+    said = capfd.readouterr()
+    assert "in every_call" in said.out + said.err
+    assert list(notes.iterdir()) == []  # told and removed
 
 
 def test_a_rank_that_is_killed_ends_the_training():

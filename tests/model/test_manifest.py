@@ -82,3 +82,10 @@ def test_a_manifest_that_was_rewritten_with_its_files_is_caught_by_the_record(tm
     verify_folder(folder)  # in itself it is sound
     with pytest.raises(InputError, match=r"a.txt: has other bytes|b.txt: is missing"):
         verify_folder(folder, files)
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_and_nothing_else(tmp_path):
+    for name in (".m1-abcd1234", ".m1-notes", ".m2-abcd1234"):
+        (tmp_path / name).mkdir()
+    write_folder(tmp_path / "m1", lambda new: (new / "a").write_text("x"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".m1-notes", ".m2-abcd1234", "m1"]

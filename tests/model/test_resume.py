@@ -34,6 +34,14 @@ def test_only_the_last_two_are_kept(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["epoch_0002", "epoch_0003"]
 
 
+def test_later_checkpoints_of_another_training_or_broken_ones_make_room(folder):
+    (folder / ".epoch_0004-abcd1234").mkdir()  # of a process that was killed while it wrote
+    save_checkpoint(folder, "another", saved_after(1))
+    assert [path.name for path in folder.iterdir()] == ["epoch_0001"]
+    saved, notes = load_newest(folder, "another")
+    assert (saved.progress.epoch, notes) == (1, ())
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "optimiser.safetensors", "best.safetensors", "state.json"])
 def test_of_a_broken_checkpoint_the_one_before_is_used_and_that_is_said(folder, name):
     path = folder / "epoch_0003" / name

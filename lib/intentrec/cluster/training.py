@@ -18,7 +18,7 @@ from intentrec.model.checkpoint import save_catalogue, save_vocabulary
 from intentrec.model.distributed import Launch, launch
 from intentrec.model.job import Settings, TrainingJob, TrainingResult
 from intentrec.model.shape import NetworkShape, preset_shape
-from intentrec.model.training import run_rank
+from intentrec.model.training import run_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,8 @@ def training_job(
         folder: of the finished model; checkpoints and what the ranks read lie beside it until then.
         warm_start: folder of the model whose weights are trained on.
     """
-    work = folder.parent.parent / "training" / folder.name
+    # A night trains twice under one id, into starts/ID and models/ID: neither may meet what the other left.
+    work = folder.parent.parent / "training" / f"{folder.parent.name}-{folder.name}"
     return TrainingJob(
         train=shards[0],
         validation=shards[1],
@@ -125,8 +126,17 @@ def training_job(
     )
 
 
-def train(spark: SparkSession, job: TrainingJob, numbers: Numbers, training: TrainingConfig) -> TrainingResult:
-    """Write what the ranks read, start them, and return what they say.
+def train(
+    spark: SparkSession, jobs: Sequence[TrainingJob], numbers: Numbers, training: TrainingConfig, *, debug: bool = False
+) -> tuple[TrainingResult, ...]:
+    """Write what the ranks read, start them once, and return what they say of each job.
+
+    Args:
+        spark: the session.
+        jobs: what is trained, one after the other; a later one may start from the weights of an earlier one.
+        numbers: of the night.
+        training: how many ranks, and how they are started.
+        debug: a failing rank prints its trace as well.
 
     Raises:
         SetupError: there are fewer task slots than ranks, or Horovod is missing.
@@ -139,14 +149,23 @@ def train(spark: SparkSession, job: TrainingJob, numbers: Numbers, training: Tra
                 f"training.workers: {training.workers} ranks need as many task slots, Spark has {slots}. "
                 "Lower training.workers, give spark.master more cores, or set training.launcher to local"
             )
-    folder = Path(job.catalogue).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    save_catalogue(Path(job.catalogue), numbers.catalogue)
-    save_vocabulary(Path(job.vocabulary), numbers.vocabulary)
-    how = Launch(training.workers, training.launcher, training.start_timeout_s, training.stall_timeout_s)
-    result = launch(run_rank, job, how)[0]
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
+    folders = [Path(job.catalogue).parent for job in jobs]
+    for folder, job in zip(folders, jobs, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        save_catalogue(Path(job.catalogue), numbers.catalogue)
+        save_vocabulary(Path(job.vocabulary), numbers.vocabulary)
+    how = Launch(
+        workers=training.workers,
+        launcher=training.launcher,
+        start_timeout_s=training.start_timeout_s,
+        stall_timeout_s=training.stall_timeout_s,
+        notes=str(folders[0] / "notes"),  # all ranks see it: they read the catalogue beside it
+        debug=debug,
+    )
+    results = launch(run_jobs, tuple(jobs), how)[0]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return results
 
 
 def curve(result: TrainingResult) -> list[tuple[str, str, int, float]]:

@@ -188,9 +188,7 @@ class GateConfig(Section):
 class EvaluationConfig(Section):
     """models -> metrics, gate_decisions."""
 
-    holdout_days: _Count = Field(
-        1, description="last days, each judged by itself, that the challenger has not seen"
-    )
+    holdout_days: _Count = Field(1, description="last days, each judged by itself, that the challenger has not seen")
     validation_days: _Count = Field(1, description="days before them, for early stopping and the prior")
     k: tuple[_Count, ...] = Field(
         (10, 20), min_length=1, description="lengths of the lists that are judged; the first decides"

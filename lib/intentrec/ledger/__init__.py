@@ -9,6 +9,7 @@ from intentrec.ledger.models import (
     find_model,
     get_model,
     model_folder,
+    recall_figures,
     start_folder,
     tonights_challenger,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "night_of",
     "open_run",
     "pinned_examples",
+    "recall_figures",
     "record_figures",
     "run_job",
     "serving_model_id",

@@ -56,17 +56,9 @@ def run_job(*stages: Stage, argv: Sequence[str] | None = None, after: Callable[[
         after: called once when all stages have ended well, before the lock is given back.
     """
     flags = _parser(stages).parse_args(argv)
-    log_to_terminal()
     try:
-        command = _command(flags)
-        with open_run(command) as run:
-            for stage in _chosen(stages, command):
-                run.execute(stage)
-            run.record_skips()
-            if after is not None:
-                after(run)
-            if command.strict and run.refusals:
-                raise GateError("; ".join(run.refusals))
+        with log_to_terminal():
+            _run(stages, _command(flags), after)
     except IntentrecError as error:
         return _report(error, error, flags.debug)
     except Exception as error:
@@ -75,6 +67,17 @@ def run_job(*stages: Stage, argv: Sequence[str] | None = None, after: Callable[[
             raise
         return _report(known, error, flags.debug)
     return 0
+
+
+def _run(stages: Sequence[Stage], command: Command, after: Callable[[Run], None] | None) -> None:
+    with open_run(command) as run:
+        for stage in _chosen(stages, command):
+            run.execute(stage)
+        run.record_skips()
+        if after is not None:
+            after(run)
+        if command.strict and run.refusals:
+            raise GateError("; ".join(run.refusals))
 
 
 def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
@@ -88,7 +91,7 @@ def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="A.B=C", help="override a key; the later wins"
     )
-    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error, that of a rank too")
     parser.add_argument("--strict", action="store_true", help="exit 5 where the gate refuses the challenger")
     parser.add_argument(
         "--rebuild", action="store_true", help="run although finished; allow a changed gap, time zone or mapping"
@@ -125,6 +128,7 @@ def _command(flags: argparse.Namespace) -> Command:
         run_date=flags.run_date,
         strict=flags.strict,
         rebuild=flags.rebuild,
+        debug=flags.debug,
         replay_quarantine=given.get("replay_quarantine", False),
         first=given.get("first"),
         only=given.get("only"),

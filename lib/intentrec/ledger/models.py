@@ -1,6 +1,6 @@
 """Rows of ``models`` and the folders of their files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -8,9 +8,11 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from intentrec.errors import InputError
+from intentrec.ledger.figures import Measured, figure_rows, record_figures
 from intentrec.ledger.run import Run
-from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, MODELS, VOCABULARY
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, METRICS, MODELS, VOCABULARY
 
+TRAINING = "train_model"  # the stage whose figures say which challenger is tonight's
 Files = Sequence[tuple[str, str, int]]
 
 
@@ -81,13 +83,18 @@ def get_model(run: Run, model_id: str) -> Model:
 
 
 def tonights_challenger(run: Run) -> Model:
-    """Return the challenger that was trained last for the run date.
+    """Return the challenger that the night's last train_model ended with: trained then, or found as trained before.
+
+    It is the one whose figures stand in ``metrics``; the night may have made others under other configs.
 
     Raises:
         InputError: none was trained.
     """
     mine = (F.col("run_date") == F.lit(run.run_date)) & (F.col("kind") == "challenger")
-    row = run.warehouse.read(MODELS).where(mine).orderBy(F.desc("created_at")).select("model_id").first()
+    told = run.warehouse.read(METRICS).where(
+        (F.col("run_date") == F.lit(run.run_date)) & (F.col("stage") == F.lit(TRAINING))
+    )
+    row = run.warehouse.read(MODELS).where(mine).join(told, "model_id", "left_semi").select("model_id").first()
     if row is None:
         raise InputError(
             f"table models: no challenger of run date {run.run_date}, wanted by evaluate_model; run train_model first"
@@ -95,13 +102,27 @@ def tonights_challenger(run: Run) -> Model:
     return get_model(run, row["model_id"])
 
 
-def add_model(run: Run, model: Model) -> None:
-    """Add the row of a model that was trained now; one that is there already stays as it is."""
+def add_model(run: Run, model: Model, measured: Iterable[Measured] = ()) -> None:
+    """Add the row of a model that was trained now; one that is there already stays as it is.
+
+    Args:
+        run: of the job that trained it.
+        model: the model.
+        measured: what ``recall_figures`` brings back.
+    """
     if find_model(run, model.model_id) is not None:
         return
     versions = [(table.name, run.warehouse.version(table)) for table in (VOCABULARY, FEATURE_VOCABULARY, EXAMPLES)]
     row = (
         model.model_id, model.run_date, model.kind, model.challenger_id, model.warm_started_from, model.trained_until,
-        run.config.model_dump_json(), str(model.folder), sorted(model.files), versions, run.run_id, datetime.now(UTC),
+        run.config.model_dump_json(), str(model.folder), sorted(model.files), figure_rows(measured), versions,
+        run.run_id, datetime.now(UTC),
     )  # fmt: skip
     run.warehouse.append(MODELS, run.spark.createDataFrame([row], MODELS.schema))
+
+
+def recall_figures(run: Run, model_id: str) -> None:
+    """Put into ``metrics`` what was measured when a model was trained: tonight's train_model ended with it again."""
+    row = run.warehouse.read(MODELS).where(F.col("model_id") == F.lit(model_id)).select("figures").first()
+    assert row is not None
+    record_figures(run, TRAINING, [Measured(*figure) for figure in row["figures"]])

@@ -47,13 +47,23 @@ def _stop(spark: SparkSession) -> None:
         spark.stop()
 
 
-def log_to_terminal() -> None:
-    """Write the package's log lines to standard output, with the time; called by jobs, never by the library."""
-    if not any(isinstance(handler, _Terminal) for handler in logger.handlers):
-        handler = _Terminal()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
+@contextmanager
+def log_to_terminal() -> Iterator[None]:
+    """Write the package's log lines to standard output, with the time; entered by jobs, never by the library.
+
+    The lines go nowhere else meanwhile: Horovod, petastorm or the program that we run in may have given the root logger
+    a handler of its own, which would write each of them a second time.
+    """
+    handler = _Terminal()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    before = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[0], before[2]
+        logger.setLevel(before[1])
 
 
 class _Terminal(logging.StreamHandler[Any]):

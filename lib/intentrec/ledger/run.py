@@ -19,6 +19,7 @@ from intentrec.tables import RUNS, Table
 
 logger = logging.getLogger("intentrec")
 _UNKNOWN = "unknown"  # the input hash of a stage that failed before its inputs were known
+_REFUSED = "refused"  # the counter that marks a stage's row whose message is what the gate said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Command:
     run_date: date
     strict: bool = False
     rebuild: bool = False
+    debug: bool = False
     replay_quarantine: bool = False
     first: str | None = None
     only: str | None = None
@@ -54,6 +56,7 @@ class Run:
         self.run_date = command.run_date
         self.strict = command.strict
         self.rebuild = command.rebuild
+        self.debug = command.debug
         self.replay_quarantine = command.replay_quarantine
         self.run_id = run_id
         self.started_at = datetime.now(UTC)
@@ -84,6 +87,8 @@ class Run:
     def execute(self, stage: "Stage") -> Outcome:
         """Run a stage, or skip it if it has finished for the same inputs, config and package version.
 
+        A skipped stage that refused when it ran refuses again.
+
         Raises:
             InputError: the stage before has not finished for this run date.
             PublishError: the warehouse's lease was lost.
@@ -95,8 +100,11 @@ class Run:
         try:
             attempt.identity = replace(attempt.identity, input_hash=self._inputs_of(stage))
             if self._finished.get(stage.name) == attempt.identity and not (self.rebuild or self.replay_quarantine):
-                outcome = Outcome(stage=stage.name, status="skipped", seconds=attempt.seconds())
                 self.log("skipped: already finished for the same inputs, config and version")
+                refusal = self._refusal(stage.name)
+                if refusal is not None:
+                    self.refuse(refusal)
+                outcome = Outcome(stage=stage.name, status="skipped", seconds=attempt.seconds(), message=refusal)
             else:
                 outcome = self._run(stage, attempt)
         except Exception as error:
@@ -114,7 +122,10 @@ class Run:
             killed = Outcome(stage=stage.name, status="failed", seconds=0.0, message="did not end: the run was killed")
             self._record(killed, attempt)
             del self._finished[stage.name]
+        refused_before = len(self.refusals)
         counters = stage.body(self)
+        if len(self.refusals) > refused_before:
+            counters = {**counters, _REFUSED: len(self.refusals) - refused_before}
         self.check_lock()
         attempt.outputs = self._versions(stage.writes)
         message = "; ".join(self._warnings) or None
@@ -136,23 +147,29 @@ class Run:
             self.warehouse.append(RUNS, self.spark.createDataFrame(rows, RUNS.schema))
 
     @cached_property
-    def _finished(self) -> dict[str, "_Identity"]:
-        """What each stage last finished with for this run date; without those that failed since."""
+    def _latest(self) -> dict[str, Row]:
+        """The row that each stage last left for this run date, finished or failed."""
         self.warehouse.create([RUNS])
         tried = self.warehouse.read(RUNS).where(
             (F.col("run_date") == F.lit(self.run_date))
             & F.col("status").isin("finished", "failed")
             & (F.col("input_hash") != _UNKNOWN)  # such a stage failed before it wrote anything
         )
-        columns = ("stage", "status", "input_hash", "config_hash", "code_version", "finished_at")
-        latest = {
-            row["stage"]: row for row in sorted(tried.select(*columns).collect(), key=lambda row: row["finished_at"])
-        }
+        return {row["stage"]: row for row in sorted(tried.collect(), key=lambda row: row["finished_at"])}
+
+    @cached_property
+    def _finished(self) -> dict[str, "_Identity"]:
+        """What each stage last finished with for this run date; without those that failed since."""
         return {
             stage: _Identity(row["input_hash"], row["config_hash"], row["code_version"])
-            for stage, row in latest.items()
+            for stage, row in self._latest.items()
             if row["status"] == "finished"
         }
+
+    def _refusal(self, stage: str) -> str | None:
+        """Return what the gate said when a finished stage ran; None: it did not refuse."""
+        row = self._latest[stage]
+        return row["message"] if any(pair["key"] == _REFUSED for pair in row["counters"]) else None
 
     def _inputs_of(self, stage: "Stage") -> str:
         """Hash what the stage can see: its own fingerprint, and how the stage before it last finished."""

@@ -10,9 +10,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from pyarrow.fs import FileSystem
 from torch import Tensor
 
 from intentrec.errors import InputError, SetupError, TrainingError
+from intentrec.model.files import local_path, petastorm_urls
 
 _COLUMNS = ("row_id", "items", "times", "weights", "features")
 _POLL_S = 0.2  # how soon a reading thread notices that nobody reads its groups any more
@@ -36,7 +36,7 @@ class Shard:
     Attributes:
         split: train, validation or holdout.
         bucket: length of every array, events.
-        files: their URLs, in the same order on every rank.
+        files: their URLs, escaped as URLs are, in the same order on every rank.
         rows: rows in them by the table's own count.
         row_id_sum: sum of their row_id modulo 2^64, by the table's own count.
     """
@@ -226,7 +226,7 @@ class _ReadAhead:
 
     def _read(self) -> None:
         try:
-            with _open_reader(self._files, self._options) as reader:
+            with petastorm_urls(self._files) as urls, _open_reader(urls, self._options) as reader:
                 for group in reader:
                     if not self._hand_over({name: getattr(group, name) for name in _COLUMNS}):
                         return
@@ -249,15 +249,15 @@ def _open_reader(files: list[str], options: dict[str, Any]) -> Any:
         raise SetupError(f"petastorm cannot be imported ({error}); install the packages of requirements.lock") from None
     # petastorm on pyarrow 14 warns at every row group, from its own threads
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
-    return make_batch_reader([unquote(file) for file in files], **options)
+    return make_batch_reader(files, **options)
 
 
 def _row_groups(file: str) -> list[int]:
     """Return the rows of every row group, from the file's footer."""
     try:
-        parts = urlsplit(file)
-        if parts.scheme in ("", "file"):
-            footer = pq.read_metadata(unquote(parts.path))
+        local = local_path(file)
+        if local is not None:
+            footer = pq.read_metadata(local)
         else:
             system, path = FileSystem.from_uri(unquote(file))
             footer = pq.read_metadata(system.open_input_file(path))
@@ -281,8 +281,8 @@ def _explained(error: BaseException, files: list[str]) -> BaseException:
 
 
 def _is_gone(file: str) -> bool:
-    parts = urlsplit(file)
-    return parts.scheme in ("", "file") and not Path(unquote(parts.path)).exists()
+    path = local_path(file)
+    return path is not None and not path.exists()
 
 
 def seed_of(*parts: object) -> int:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,7 +21,6 @@ from intentrec.errors import ConfigError, InputError, IntentrecError, SetupError
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
-_DEBUG = "INTENTREC_DEBUG"  # when set, ranks print their traces
 _KNOWN_ERRORS = {kind.__name__: kind for kind in (ConfigError, InputError, SetupError, TrainingError)}
 
 
@@ -105,6 +104,7 @@ class Launch:
         stall_timeout_s: seconds a rank may wait for the others.
         notes: folder that all ranks see, where a failing rank leaves its error; None: a temporary one, which only ranks
             on this machine see.
+        debug: a failing rank prints its trace as well.
     """
 
     workers: int = 1
@@ -112,6 +112,7 @@ class Launch:
     start_timeout_s: int = 120
     stall_timeout_s: int = 120
     notes: str | None = None
+    debug: bool = False
 
 
 def launch(
@@ -138,7 +139,7 @@ def launch(
     if how.notes is not None:
         Path(how.notes).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ranks-", dir=how.notes) as folder:
-        entry = _RankEntry(function, argument, folder, _lowest_threads(how.workers))
+        entry = _RankEntry(function, argument, folder, _lowest_threads(how.workers), how.debug)
         try:
             results = _run_local(entry, how) if how.launcher == "local" else _run_on_spark(entry, how)
         except Exception as error:
@@ -154,6 +155,7 @@ class _RankEntry:
     argument: Any
     failures: str
     threads: int
+    debug: bool
 
     def __call__(self) -> Any:
         torch.set_num_threads(self.threads)
@@ -162,11 +164,10 @@ class _RankEntry:
             return self.function(ranks, self.argument)
         except Exception as error:
             _leave_note(Path(self.failures, f"{ranks.rank:05d}.txt"), error)
-            if os.environ.get(_DEBUG):
+            if self.debug:
                 raise
-            raise SystemExit(
-                1
-            ) from None  # the launcher ends the other ranks; the one line is told by this one's parent
+            # The launcher ends the other ranks; the one line is told by this one's parent.
+            raise SystemExit(1) from None
 
 
 def _leave_note(note: Path, error: Exception) -> None:
@@ -215,7 +216,7 @@ def _run_local(entry: _RankEntry, how: Launch) -> list[Any]:
 def _run_on_spark(entry: _RankEntry, how: Launch) -> list[Any]:
     from horovod.spark import run
 
-    with _without_trace_of_the_launcher():
+    with nullcontext() if how.debug else _without_trace_of_the_launcher():
         results: list[Any] = run(
             entry,
             num_proc=how.workers,
@@ -234,7 +235,7 @@ def _without_trace_of_the_launcher() -> Iterator[None]:
     before = threading.excepthook
 
     def hook(failure: threading.ExceptHookArgs) -> None:
-        if failure.thread is None or "run_spark" not in failure.thread.name or os.environ.get(_DEBUG):
+        if failure.thread is None or "run_spark" not in failure.thread.name:
             before(failure)
 
     threading.excepthook = hook

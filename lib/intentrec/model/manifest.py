@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> tuple[tuple[str
     new = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(folder)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         new.chmod(0o755)
         write(new)
@@ -84,6 +86,14 @@ def file_sha256(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a writer of the same folder left that was killed on the way."""
+    temporary = re.compile(rf"\.{re.escape(folder.name)}-[a-z0-9_]{{8}}")  # as mkdtemp names them
+    for path in folder.parent.iterdir():
+        if temporary.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _manifest(folder: Path) -> list[tuple[str, str, int]]:

@@ -49,7 +49,10 @@ class Saved:
 
 
 def save_checkpoint(folder: Path, fingerprint: str, saved: Saved) -> None:
-    """Write the checkpoint of an epoch, then remove those before the last two.
+    """Write the checkpoint of an epoch, then remove all but it and the one before.
+
+    Later ones are broken or another training's: this one has just come to its epoch. Were they kept as the newest two,
+    every checkpoint of this training would be removed in their place.
 
     Args:
         folder: of all checkpoints of one training.
@@ -64,9 +67,12 @@ def save_checkpoint(folder: Path, fingerprint: str, saved: Saved) -> None:
         state = {"fingerprint": fingerprint, "progress": asdict(saved.progress)}
         (new / "state.json").write_text(json.dumps(state))
 
-    write_folder(folder / f"epoch_{saved.progress.epoch:04d}", write)
-    for old in sorted(folder.glob("epoch_*"))[:-_KEPT]:
-        shutil.rmtree(old)
+    epoch = saved.progress.epoch
+    write_folder(folder / _name(epoch), write)
+    kept = {_name(number) for number in range(epoch - _KEPT + 1, epoch + 1)}
+    for other in folder.iterdir():
+        if other.name not in kept:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def load_newest(folder: Path, fingerprint: str) -> tuple[Saved | None, tuple[str, ...]]:
@@ -88,6 +94,10 @@ def load_newest(folder: Path, fingerprint: str) -> tuple[Saved | None, tuple[str
             continue
         return Saved(_progress(state["progress"]), *tensors), tuple(notes)
     return None, tuple(notes)
+
+
+def _name(epoch: int) -> str:
+    return f"epoch_{epoch:04d}"
 
 
 def _progress(values: dict[str, Any]) -> Progress:

@@ -8,6 +8,10 @@ _LIST = (
 )
 _FIGURES = "ARRAY<STRUCT<key: STRING, value: DOUBLE>>"
 _COUNTERS = "ARRAY<STRUCT<key: STRING, value: BIGINT>>"
+_MEASURED = (
+    "ARRAY<STRUCT<model_id: STRING, segment: STRING, metric: STRING, k: INT, step: INT, value: DOUBLE, low: DOUBLE, "
+    "high: DOUBLE, num_users: BIGINT>>"
+)
 _VERSIONS = "ARRAY<STRUCT<table: STRING, version: BIGINT>>"
 # First and last only: Delta cannot evaluate a lambda in a constraint.
 _RANKED = {"ranks": "items[0].rank = 1 AND items[size(items) - 1].rank = size(items)"}

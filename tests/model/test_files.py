@@ -1,0 +1,43 @@
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from tests.model.synthetic import rows_of, write_shard
+
+from intentrec.model.batches import Reading, read_batches, rows_of_ranks
+from intentrec.model.files import local_path, petastorm_urls
+
+ODD = ["a b#c%20é", "q?x", "semi;colon", "tab\tand\nline", "100%", "star*[a]{b}", "#deep?/plain/and#odd"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_rows_are_read_from_a_folder_of_any_name(tmp_path, name):
+    shard = write_shard(tmp_path / name, "train", 8, rows_of(20, 8, seed=1), [12, 8])
+    assert rows_of_ranks(shard, 1) == [20]
+    read = [row for batch in read_batches(shard, Reading(0, 1, 16, seed=4)) for row in batch.row_ids_B.tolist()]
+    assert sorted(read) == list(range(20))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_petastorm_gets_is_whole_when_it_takes_it_apart(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    paths = [tmp_path / name / "part-0.parquet", tmp_path / "other" / "part-1.parquet"]
+    paths[0].write_text("rows")
+    with petastorm_urls([path.as_uri() for path in paths]) as urls:
+        first, second = (urlparse(url).path for url in urls)
+        assert Path(first).read_text() == "rows"
+        assert first.endswith("/part-0.parquet")
+        assert second == str(paths[1])
+    lost = any(letter in name for letter in "#?;\t")
+    assert (first == str(paths[0])) != lost
+    if lost:
+        assert not Path(first).exists()  # the link is gone
+    assert paths[0].read_text() == "rows"
+
+
+def test_files_elsewhere_keep_their_address():
+    with petastorm_urls(["s3://shop/a%20b/x.parquet", "file:///c%23/y.parquet"]) as (there, here):
+        assert there == "s3://shop/a b/x.parquet"
+        assert "#" not in unquote(here)
+    assert local_path("s3://shop/x") is None
+    assert str(local_path("file:/a%20b")) == str(local_path("/a%20b")) == "/a b"
