@@ -36,6 +36,7 @@ from intentrec.ledger import (
     model_folder,
     night_of,
     pinned_examples,
+    recall_figures,
     record_figures,
     run_job,
     start_folder,
@@ -65,6 +66,7 @@ def train_model(run: Run) -> dict[str, int]:
     known = find_model(run, model_id)
     if known is not None:
         load_artifact(known.folder, known.files)  # a damaged one is named here, before anything relies on it
+        recall_figures(run, model_id)
         run.log(f"model {model_id} has been trained on the same rows before")
         return {"epochs": 0}
     days = _validation_days(run, night, numbers)
@@ -84,8 +86,9 @@ def train_model(run: Run) -> dict[str, int]:
         trained_until=night.end(run.config.evaluation.holdout_days),
         warm_started_from=start.model_id if start is not None and chosen.warm_started else None,
     )
-    record_figures(run, "train_model", [*learnt, *fitted, *_rivals(run, days)])
-    add_model(run, model)
+    measured = [*learnt, *fitted, *_rivals(run, days)]
+    record_figures(run, "train_model", measured)
+    add_model(run, model, measured)
     return {"epochs": len(chosen.epochs), "best_epoch": chosen.best_epoch}
 
 

@@ -51,6 +51,18 @@ def test_relative_paths_start_at_the_files_folder(written: Path) -> None:
 
 def test_artifacts_may_lie_elsewhere(written: Path) -> None:
     assert load_config(written, ["artifacts=models"]).artifacts == f"{written.parent}/models"
+    assert load_config(written, ["artifacts=file:///data/models"]).artifacts == "/data/models"
+    assert load_config(written, ["warehouse=file:///data/shop"]).artifacts == "/data/shop/artifacts"
+
+
+def test_artifacts_are_a_folder_also_where_the_tables_are_not(written: Path) -> None:
+    for override, place in (
+        ("warehouse=s3://shop/tables", "s3://shop/tables/artifacts"),
+        ("artifacts=s3://m", "s3://m"),
+    ):
+        assert refusal(written, MINIMAL, override) == (
+            f"artifacts: must be a folder that all ranks see, is {place}; set it to a mounted one"
+        )
 
 
 def test_a_catalog_stays_a_name_and_wants_a_folder_for_the_models(written: Path) -> None:

@@ -62,3 +62,19 @@ def test_a_refused_challenger_is_recorded_and_the_champion_makes_the_lists(
     assert {len(row["items"]) for row in lists} == {K}
     assert len(lists) == 40
     assert contents(copy.warehouse, run_date=FIRST_NIGHT) == contents(flow.warehouse, run_date=FIRST_NIGHT)
+    # The same command again skips every stage, and the gate's word still stands.
+    assert copy.night(SECOND_NIGHT, "--from", "train_model", "--strict", *changed) == 5
+    assert capfd.readouterr().err.strip() == err
+
+
+def test_a_night_that_comes_back_to_an_earlier_config_comes_back_to_its_model_and_tables(
+    flow: Flow, tmp_path: Path
+) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    for flags in (("--set", "training.learning_rate=0.02"), ()):
+        assert copy.night(SECOND_NIGHT, "--from", "train_model", *flags) == 0
+    decisions = rows_of(copy.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT)
+    first, other, again = (row["model_id"] for row in sorted(decisions, key=lambda row: row["decided_at"]))
+    assert first == again != other
+    found, before = contents(copy.warehouse), contents(flow.warehouse)
+    assert {name for name in found if found[name] != before[name]} == {MODELS.name, GATE_DECISIONS.name}

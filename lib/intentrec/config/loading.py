@@ -181,11 +181,13 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
 
 
 def _artifacts(config: Config, warehouse: str | None, folder: Path) -> str:
-    if config.artifacts is not None:
-        return resolved_path(config.artifacts, folder)
-    if warehouse is None:
+    if config.artifacts is None and warehouse is None:
         raise ConfigError("artifacts: must be set where warehouse is catalog.schema, to a folder for the model files")
-    return f"{warehouse}/artifacts"
+    place = f"{warehouse}/artifacts" if config.artifacts is None else resolved_path(config.artifacts, folder)
+    place = place.removeprefix("file://")
+    if "://" in place:
+        raise ConfigError(f"artifacts: must be a folder that all ranks see, is {place}; set it to a mounted one")
+    return place
 
 
 def is_catalog(warehouse: str) -> bool:
