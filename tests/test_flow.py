@@ -186,8 +186,10 @@ def test_everyone_is_judged_on_the_same_users_beside_the_baselines(flow: Flow) -
         flow.warehouse, METRICS, run_date=SECOND_NIGHT, stage="evaluate_model", segment="all", metric="ndcg", k=5
     )
     models = {row["model_id"] for row in rows_of(flow.warehouse, MODELS, kind="challenger")}
-    baselines = {"popularity_6h", "popularity_24h", "popularity_72h", "transitions_1"}
-    assert {row["model_id"] for row in figures} == models | baselines
+    windows = {"popularity_6h", "popularity_24h", "popularity_72h"}
+    (faded,) = {row["model_id"] for row in figures if row["model_id"].startswith("decayed_")}
+    assert faded in {"decayed_popularity_3h", "decayed_popularity_12h", "decayed_popularity_36h"}
+    assert {row["model_id"] for row in figures} == models | windows | {faded, "transitions_1"}
     assert len({row["num_users"] for row in figures}) == 1
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in figures)
 

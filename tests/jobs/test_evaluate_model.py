@@ -18,7 +18,7 @@ def test_every_metric_of_every_recommender_is_measured_at_every_k(flow: Flow) ->
         found.setdefault(row["model_id"], set()).add((row["metric"], row["k"]))
     wanted = {(metric, k) for metric in ("recall", "hit_rate", "ndcg", "mrr", "coverage") for k in (5, 10)}
     assert all(wanted <= measured for measured in found.values())
-    assert len(found) == 2 + 3 + 1  # challenger and champion, three windows of popularity, transitions
+    assert len(found) == 2 + 3 + 1 + 1  # challenger and champion, three windows of popularity, faded, transitions
 
 
 def test_every_head_is_measured_beside_its_majority_class(flow: Flow) -> None:
