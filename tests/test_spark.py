@@ -1,5 +1,6 @@
 """Where the session comes from, and what is said when it cannot work."""
 
+import logging
 import os
 import re
 import subprocess
@@ -71,8 +72,16 @@ def test_a_session_is_started_configured_and_its_end_is_named(tmp_path: Path) ->
     assert "LINE BREAK" not in lines[5]
     assert lines[6] == "7"
     assert ended.stderr.splitlines()[-1].startswith("the Java process died: "), ended.stderr[-2000:]
-    for noise in ("Ivy", "resolution report", "WARN ", "default log", "To adjust logging"):
+    for noise in ("Ivy", "resolution report", "WARN ", "default log", "To adjust logging", "ERROR:root"):
         assert noise not in ended.stderr
+
+
+def test_traces_of_py4j_on_the_root_logger_are_left_out_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    root = logging.getLogger()
+    root.addFilter(ours._is_not_of_py4j)
+    for module, told in (("java_gateway", "Exception while sending command."), ("mine", "kept")):
+        root.handle(logging.LogRecord("root", logging.ERROR, f"/lib/{module}.py", 1, told, None, None))
+    assert caplog.messages == ["kept"]
 
 
 def test_java_gets_our_setting_of_the_log_beside_the_users_options_unless_the_user_has_one(

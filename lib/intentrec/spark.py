@@ -58,6 +58,7 @@ def start_spark(name: str, master: str, conf: Mapping[str, str], jars: str | Non
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers start the first python3 on PATH otherwise
     logging.getLogger("py4j").setLevel(logging.ERROR)
+    logging.getLogger().addFilter(_is_not_of_py4j)
     active = _active()
     if active is not None:
         session = active.newSession()  # our settings stay ours: the caller's session keeps its own
@@ -71,6 +72,11 @@ def start_spark(name: str, master: str, conf: Mapping[str, str], jars: str | Non
             session.stop()
         raise
     return session, active is None
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    """Leave out what py4j writes to the root logger once Java has died: traces, even after the error's one line."""
+    return record.module not in ("java_gateway", "clientserver")
 
 
 def _active() -> SparkSession | None:
