@@ -19,7 +19,7 @@ LATE_USERS = ("u37", "u38", "u39")
 # Two nights of the same logs, after one whose history is too short to train on: a day to hold out, one to validate on.
 SHORT_NIGHT, FIRST_NIGHT, SECOND_NIGHT = (FIRST_DAY + timedelta(days=days) for days in (1, 2, 3))
 
-# Thousands of small jobs end before the second compiler's work pays: 32 % less processor time in
+# Thousands of small jobs end before the second compiler's work pays: some 30 % less processor time in
 # tests/ledger/test_run.py. The first alone gets 48 MB for its code, which the classes of Spark fill.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
 CONFIG = """\

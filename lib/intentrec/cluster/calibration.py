@@ -33,8 +33,7 @@ def fit_prior(scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDa
 
     Popularity needs no evidence, the network has to earn its share: of all weights and shrinkages whose mean lies
     within one standard error of the best one's, the one nearest to popularity is taken (first more shrinkage, then
-    more weight). Days of their own, each with the popularity of the night before it, make the choice: with one list
-    for seven days, half-lives that were best in a week were 25 % worse than others in the next.
+    more weight). Days of their own, each with the popularity of the night before it, make the choice, as at night.
 
     Args:
         scorer: the model, trained on what lies before the validation days.
