@@ -212,8 +212,7 @@ def make_venv() -> None:
     """Make .venv, and a small one inside it that holds uv alone."""
     if not (BIN / "python").exists():
         run([sys.executable, "-m", "venv", "--without-pip", str(VENV)])
-    tool = VENV / "uv-tool"
-    if uv_works(tool / "bin" / "uv"):
+    if uv_works((tool := VENV / "uv-tool") / "bin" / "uv"):
         return
     run([sys.executable, "-m", "venv", "--clear", str(tool)])
     pip = [str(tool / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -231,7 +230,9 @@ def uv_works(uv: Path) -> bool:
 
 def install_packages() -> None:
     """Install the lock without Horovod, which has to meet the torch that is installed."""
-    uv_install("--require-hashes", "--no-deps", "--requirement", write_lock(VENV / "packages.lock", horovod=False))
+    # Bytecode: with PYTHONDONTWRITEBYTECODE, as in many images, every rank would compile torch anew, 3 s.
+    lock = write_lock(VENV / "packages.lock", horovod=False)
+    uv_install("--compile-bytecode", "--require-hashes", "--no-deps", "--requirement", lock)
 
 
 def install_horovod() -> None:
@@ -287,8 +288,7 @@ def run(command: list[str], environ: dict[str, str] | None = None) -> None:
     done = subprocess.run(command, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         VENV.mkdir(exist_ok=True)
-        log = VENV / "set-up.log"
-        log.write_text(done.stdout)
+        (log := VENV / "set-up.log").write_text(done.stdout)
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         raise SetupError(
             f"set-up: {Path(command[0]).name} ended with {done.returncode}: {lines[-1] if lines else 'no output'} "

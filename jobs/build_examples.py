@@ -1,7 +1,6 @@
 """sessions -> vocabulary, feature_vocabulary, examples, histories, one run date."""
 
 import sys
-from math import ceil
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -10,7 +9,7 @@ from intentrec.examples import (
     Night,
     extend_feature_vocabulary,
     extend_vocabulary,
-    in_file_order,
+    in_equal_files,
     timeline,
     training_sequences,
     user_histories,
@@ -26,8 +25,6 @@ from intentrec.tables import (
     SESSIONS,
     VOCABULARY,
 )
-
-ROWS_PER_FILE = 100_000  # one row group of petastorm's best size; more doubles its memory
 
 
 def build_examples(run: Run) -> dict[str, int]:
@@ -67,22 +64,14 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
     holdout = training_sequences(events, "holdout", night.end(held_out), night.end(), night.shape)
     rows = train.unionByName(validation).unionByName(holdout).persist()
     try:
-        counts = {row["split"]: row["count"] for row in rows.groupBy("split").count().collect()}
-        most = rows_per_file(counts.get("train", 0), sum(counts.values()), run.config.training.workers)
-        run.warehouse.replace(EXAMPLES, in_file_order(rows), rows_per_file=most, run_date=run.run_date)
+        found = rows.groupBy("split", "length_bucket").count().collect()
+        counts = {(row["split"], row["length_bucket"]): row["count"] for row in found}
+        files = in_equal_files(rows, counts, run.config.training.workers)
+        run.warehouse.replace(EXAMPLES, files, run_date=run.run_date)
     finally:
         rows.unpersist()
-    return {f"{split}_rows": counts.get(split, 0) for split in ("train", "validation", "holdout")}
-
-
-def rows_per_file(train: int, total: int, workers: int) -> int:
-    """Return how many rows a file of EXAMPLES holds at most.
-
-    Small enough for four training files a rank, so that every rank has some (one without rows feeds empty batches), and
-    large enough for no more than 64 files a rank in all: a short history has many held-out rows and few to train on.
-    """
-    wanted = max(ceil(train / (4 * workers)), ceil(total / (64 * workers)), 1)
-    return min(ROWS_PER_FILE, wanted)
+    splits = ("train", "validation", "holdout")
+    return {f"{name}_rows": sum(rows for (split, _), rows in counts.items() if split == name) for name in splits}
 
 
 STAGE = Stage(

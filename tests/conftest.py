@@ -32,8 +32,6 @@ _CONF = {
     # tests/ledger/test_run.py. The nights in a process of their own compute with code generation, as users' do.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    # Else every call on a column asks Java for its place in the caller's file: 0.6 ms instead of 0.1 ms.
-    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.python.daemon.module": "tests.daemon",
 }
 

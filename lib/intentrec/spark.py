@@ -36,6 +36,8 @@ _STATIC_CONF = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",  # its bars would cut our log lines
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    # Else every call on a column asks Java for its place in the caller's file: 0.6 ms instead of 0.1 ms.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 _LOCAL_CONF = {
     "spark.driver.memory": "4g",  # the JVM's default of 1g is below what a night of 300,000 events needs

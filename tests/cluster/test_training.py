@@ -63,9 +63,7 @@ def warehouse(spark, tmp_path_factory):
     others = rows.withColumn("run_date", F.lit(date(2024, 5, 1)))
     made.append(EXAMPLES, rows.unionByName(others).coalesce(1))
     first = made.version(EXAMPLES)
-    made.replace(
-        EXAMPLES, made.read(EXAMPLES).where(f"run_date = '{DAY}'").repartition(3), run_date=DAY, rows_per_file=4
-    )
+    made.replace(EXAMPLES, made.read(EXAMPLES).where(f"run_date = '{DAY}'").repartition(3), run_date=DAY)
     return made, first
 
 
@@ -146,16 +144,25 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
     assert sizes == (12, 3, 2, 3, 0.4)
     assert (shape.num_items, shape.fields, shape.heads) == (8, FIELDS, ())
     training = TrainingConfig(
-        epochs=7, patience=3, learning_rate=0.5, events_per_batch=9, max_skipped_steps=4, seed=5, stall_timeout_s=6
+        epochs=7,
+        warm_epochs=2,
+        patience=3,
+        learning_rate=0.5,
+        events_per_batch=9,
+        max_skipped_steps=4,
+        seed=5,
+        stall_timeout_s=6,
     )
     assert training_settings(training, 0.9) == Settings(
-        epochs=7, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9, max_skipped_steps=4, seed=5,
-        read_timeout_s=6,
+        epochs=7, warm_epochs=2, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
+        max_skipped_steps=4, seed=5, read_timeout_s=6,
     )  # fmt: skip
 
 
 def test_a_finished_model_is_trained_on_once_at_half_the_rate():
-    assert continued(Settings(epochs=9, learning_rate=0.5, seed=4)) == Settings(epochs=1, learning_rate=0.25, seed=4)
+    assert continued(Settings(epochs=9, warm_epochs=3, learning_rate=0.5, seed=4)) == Settings(
+        epochs=1, learning_rate=0.25, seed=4
+    )
 
 
 def test_what_the_ranks_read_lies_beside_the_models():

@@ -192,7 +192,9 @@ def test_a_row_is_claimed_only_where_it_is_missing_or_free(spark: SparkSession, 
 def test_files_are_listed_in_writing_order_by_whole_partitions(spark: SparkSession, warehouse: Warehouse) -> None:
     rows = [(day, f"{day.day}-{number:02}", number + 1) for day in (TUESDAY, MONDAY) for number in range(25)]
     ordered = vocabulary(spark, *rows).repartitionByRange(2, "item_index").sortWithinPartitions("run_date", "item_id")
-    warehouse.replace(VOCABULARY, ordered, rows_per_file=1, run_date=[MONDAY, TUESDAY])
+    spark.conf.set("spark.sql.files.maxRecordsPerFile", 1)
+    warehouse.replace(VOCABULARY, ordered, run_date=[MONDAY, TUESDAY])
+    spark.conf.unset("spark.sql.files.maxRecordsPerFile")
     paths = [unquote(url) for url in warehouse.files(VOCABULARY)]  # Spark takes % for a character like any other
     read = [spark.read.parquet(path).select("item_id").collect() for path in paths[::5]]
     assert [row["item_id"] for rows in read for row in rows] == [

@@ -1,28 +1,11 @@
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
-from jobs.build_examples import rows_per_file
 from tests.generated import FIRST_NIGHT, SECOND_NIGHT
 from tests.running import Flow
 from tests.tables_oracle import rows_of
 
 from intentrec.tables import EVENTS, EXAMPLES, FEATURE_VOCABULARY, HISTORIES, VOCABULARY
-
-
-@pytest.mark.parametrize(
-    ("train", "total", "workers", "most"),
-    [
-        (8_000, 10_000, 2, 1_000),  # four files a rank
-        (8_001, 10_000, 2, 1_001),
-        (10**9, 10**9, 2, 100_000),  # one row group
-        (0, 38_400, 2, 300),  # nothing to train on yet: 128 files, not 38,400
-        (100, 38_400, 1, 600),
-        (0, 0, 2, 1),
-    ],
-)
-def test_a_file_of_examples_is_neither_too_large_for_the_ranks_nor_too_small(train, total, workers, most) -> None:
-    assert rows_per_file(train, total, workers) == most
 
 
 def targets(flow: Flow, night: date) -> list[tuple[str, float]]:

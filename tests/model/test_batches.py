@@ -9,7 +9,7 @@ from tests.model.synthetic import SCHEMA, rows_of, write_shard
 
 from intentrec.errors import InputError, SetupError, TrainingError
 from intentrec.model import batches
-from intentrec.model.batches import Batch, Reading, Shard, read_batches, rows_of_ranks, seed_of
+from intentrec.model.batches import Batch, Reading, Shard, read_batches, seed_of, shares_of_ranks
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_rows_arrive_as_they_were_written(tmp_path):
 def test_the_ranks_together_read_every_row_once(shard, size):
     read = [ids(read_batches(shard, Reading(rank, size, 16, seed=4))) for rank in range(size)]
     assert sorted(row for rank in read for batch in rank for row in batch) == list(range(50))
-    assert [sum(map(len, rank)) for rank in read] == rows_of_ranks(shard, size)
+    assert [sum(map(len, rank)) for rank in read] == [rows for rows, _ in shares_of_ranks(shard, size)]
 
 
 def test_every_batch_but_the_last_is_full(shard):
@@ -63,7 +63,7 @@ def test_small_shards_do_not_all_fall_to_the_first_rank(tmp_path):
     holders = set()
     for bucket in (4, 8, 16, 32, 64):
         shard = write_shard(tmp_path, "train", bucket, rows_of(3, bucket, seed=1), [3])
-        holders.add(rows_of_ranks(shard, 2).index(3))
+        holders.add(shares_of_ranks(shard, 2).index((3, 1)))
     assert holders == {0, 1}
 
 
@@ -77,11 +77,11 @@ def test_a_blank_batch_has_one_row_of_padding_without_a_number():
 
 def test_a_vanished_file_is_named_with_what_to_do(shard, tmp_path):
     path = tmp_path / "examples of may" / "split=train" / "length_bucket=8" / "part-0.parquet"
-    assert rows_of_ranks(shard, 1) == [50]
+    assert shares_of_ranks(shard, 1) == [(50, 1)]
     path.unlink()
     message = "part-0.parquet: a file of the pinned version of examples is gone.*run build_examples again"
     with pytest.raises(TrainingError, match=message):
-        rows_of_ranks(shard, 1)
+        shares_of_ranks(shard, 1)
     with pytest.raises(TrainingError, match=message):
         list(read_batches(shard, Reading(0, 1, 16, seed=1)))
 
@@ -96,7 +96,7 @@ def test_a_file_that_vanishes_between_count_and_reading_is_named(shard, tmp_path
 def test_a_file_that_is_no_parquet_is_named(tmp_path):
     (tmp_path / "x.parquet").write_text("not a table")
     with pytest.raises(TrainingError, match=r"x.parquet: examples cannot be read \(ArrowInvalid"):
-        rows_of_ranks(Shard("train", 8, ((tmp_path / "x.parquet").as_uri(),), 1), 1)
+        shares_of_ranks(Shard("train", 8, ((tmp_path / "x.parquet").as_uri(),), 1), 1)
 
 
 def test_arrays_of_another_length_than_the_bucket_are_refused(tmp_path):

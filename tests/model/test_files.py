@@ -4,7 +4,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 from tests.model.synthetic import rows_of, write_shard
 
-from intentrec.model.batches import Reading, read_batches, rows_of_ranks
+from intentrec.model.batches import Reading, read_batches, shares_of_ranks
 from intentrec.model.files import local_path, petastorm_urls
 
 ODD = ["a b#c%20é", "q?x", "semi;colon", "tab\tand\nline", "100%", "star*[a]{b}", "#deep?/plain/and#odd"]
@@ -13,7 +13,7 @@ ODD = ["a b#c%20é", "q?x", "semi;colon", "tab\tand\nline", "100%", "star*[a]{b}
 @pytest.mark.parametrize("name", ODD)
 def test_rows_are_read_from_a_folder_of_any_name(tmp_path, name):
     shard = write_shard(tmp_path / name, "train", 8, rows_of(20, 8, seed=1), [12, 8])
-    assert rows_of_ranks(shard, 1) == [20]
+    assert shares_of_ranks(shard, 1) == [(20, 1)]
     read = [row for batch in read_batches(shard, Reading(0, 1, 16, seed=4)) for row in batch.row_ids_B.tolist()]
     assert sorted(read) == list(range(20))
 

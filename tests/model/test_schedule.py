@@ -80,7 +80,7 @@ def test_another_seed_gives_another_order(shards):
 
 
 def test_more_rows_than_planned_are_refused(shards):
-    plan = Plan(shards[0], rows_per_batch=25, rows=(25,), steps=1)
+    plan = Plan(shards[0], rows_per_batch=25, rows=(25,), files=(1,), steps=1)
     message = "split train, length_bucket 8: rank 0 read more than the 25 rows planned for it"
     with pytest.raises(TrainingError, match=message):
         list(epoch_batches([plan], OneRank(), seed=1, timeout_s=60, columns=3))

@@ -171,6 +171,15 @@ def test_a_warm_start_goes_on_from_the_old_weights(make_job):
     torch.testing.assert_close(weights_of(unchanged), weights_of(old))
 
 
+def test_a_warm_start_has_its_own_number_of_epochs(make_job):
+    old = make_job(replace(FAST, epochs=1), name="old", validation=())
+    settings = replace(FAST, epochs=3, warm_epochs=1)
+    (cold,) = launch(run_rank, make_job(settings, name="cold", validation=()))
+    launch(run_rank, old)
+    (warm,) = launch(run_rank, make_job(settings, name="warm", validation=(), warm_start=old.output))
+    assert (len(cold.epochs), len(warm.epochs)) == (3, 1)
+
+
 def test_what_forbids_a_warm_start_is_noted_and_training_begins_from_nothing(make_job):
     old = make_job(replace(FAST, epochs=1), name="old")
     launch(run_rank, old)

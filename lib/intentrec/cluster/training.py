@@ -75,6 +75,7 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
     """Return how the ranks train."""
     return Settings(
         epochs=training.epochs,
+        warm_epochs=training.warm_epochs,
         patience=training.patience,
         learning_rate=training.learning_rate,
         events_per_batch=training.events_per_batch,
@@ -87,7 +88,7 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
 
 def continued(settings: Settings) -> Settings:
     """Return how a finished model is trained on through further days: one pass, at half the learning rate."""
-    return replace(settings, epochs=1, learning_rate=settings.learning_rate / 2)
+    return replace(settings, epochs=1, warm_epochs=None, learning_rate=settings.learning_rate / 2)
 
 
 def model_identity(*parts: object) -> str:

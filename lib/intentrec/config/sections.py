@@ -159,6 +159,9 @@ class TrainingConfig(Section):
         "spark", description="spark: on the executors; local: horovodrun on this machine; single: no Horovod, workers 1"
     )
     epochs: _Count = Field(10, description="most passes over the examples")
+    warm_epochs: _Count | None = Field(
+        None, description="most passes where training goes on from the champion's weights; null: as epochs"
+    )
     patience: _Count = Field(2, description="epochs without a better validation loss before training stops")
     learning_rate: float = Field(
         0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers"

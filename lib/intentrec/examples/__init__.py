@@ -1,11 +1,11 @@
 """sessions -> vocabulary, examples, histories."""
 
 from intentrec.examples.encoding import Encoding, encode, item_categories
+from intentrec.examples.files import in_equal_files
 from intentrec.examples.judging import JUDGED_COLUMNS, judged_users
 from intentrec.examples.night import Night
 from intentrec.examples.sequences import (
     Shape,
-    in_file_order,
     length_buckets,
     seen_events,
     seen_items,
@@ -22,7 +22,7 @@ __all__ = [
     "encode",
     "extend_feature_vocabulary",
     "extend_vocabulary",
-    "in_file_order",
+    "in_equal_files",
     "item_categories",
     "judged_users",
     "length_buckets",

@@ -70,15 +70,6 @@ def training_sequences(
     return _padded(rows.where((F.size("events") > 1) & has_target), split, shape)
 
 
-def in_file_order(examples: DataFrame) -> DataFrame:
-    """Arrange EXAMPLES rows so that each split and length bucket is written by one task, in the order of row_id.
-
-    The files then hold the same rows in the same order however many cores wrote them.
-    """
-    keys = ("split", "length_bucket")
-    return examples.repartition(16, *keys).sortWithinPartitions(*keys, "row_id")
-
-
 def _padded(rows: DataFrame, split: str, shape: Shape) -> DataFrame:
     length = F.size("events")
     *smaller, bucket_of_longest = length_buckets(shape.history_length)

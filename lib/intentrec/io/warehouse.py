@@ -165,13 +165,12 @@ class Warehouse:
         """Add rows in one commit."""
         self._write(table, table.conform(rows).write.mode("append"))
 
-    def replace(self, table: Table, rows: DataFrame, *, rows_per_file: int | None = None, **partition: Values) -> None:
+    def replace(self, table: Table, rows: DataFrame, **partition: Values) -> None:
         """Replace the rows with these values in one commit; other rows stay, a second call changes nothing.
 
         Args:
             table: what to write.
             rows: all the rows with these values afterwards; another row is refused by Delta.
-            rows_per_file: most rows of a file; None: as they come.
             partition: column = value, or one of several values; other columns than those of the partitions are
                 allowed and cost that the files concerned are written again.
 
@@ -183,8 +182,6 @@ class Warehouse:
                 raise ValueError(f"table {table.name}: rows were given for no value of {', '.join(partition)}")
             return
         writer = table.conform(rows).write.mode("overwrite").option("replaceWhere", condition(partition))
-        if rows_per_file is not None:
-            writer = writer.option("maxRecordsPerFile", rows_per_file)
         self._write(table, writer)
 
     def claim(self, table: Table, rows: DataFrame, free: Column) -> None:

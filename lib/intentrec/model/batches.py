@@ -103,8 +103,8 @@ class Batch:
         )
 
 
-def rows_of_ranks(shard: Shard, size: int) -> list[int]:
-    """Return how many rows every rank will read of a shard.
+def shares_of_ranks(shard: Shard, size: int) -> list[tuple[int, int]]:
+    """Return how many rows every rank will read of a shard, and how many files they lie in.
 
     Row group i belongs to reading share i mod n, n being the ranks but at most the row groups; share j is read by
     rank ``(j + s) mod size``, s being a hash of the shard, so that small buckets do not all fall to rank 0.
@@ -112,9 +112,11 @@ def rows_of_ranks(shard: Shard, size: int) -> list[int]:
     Raises:
         TrainingError: a file is gone or cannot be read.
     """
-    groups = [rows for file in shard.files for rows in _row_groups(file)]
-    shares = min(size, len(groups))
-    return [sum(groups[share::shares]) if (share := _share(rank, size, shard)) < shares else 0 for rank in range(size)]
+    groups = [(file, rows) for file in shard.files for rows in _row_groups(file)]
+    num_shares = min(size, len(groups))
+    shares = [groups[share::num_shares] for share in range(num_shares)] + [[]] * (size - num_shares)
+    own = [shares[_share(rank, size, shard)] for rank in range(size)]
+    return [(sum(rows for _, rows in share), len({file for file, _ in share})) for share in own]
 
 
 def read_batches(shard: Shard, reading: Reading) -> Iterator[Batch]:

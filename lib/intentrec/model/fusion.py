@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intentrec.model.dropout import Dropout
 from intentrec.model.intents import NUM_AGES, age_buckets
 from intentrec.model.layers import NUM_PAUSES, pause_buckets
 from intentrec.model.shape import Catalogue, NetworkShape
@@ -80,7 +81,7 @@ class EventFusion(nn.Module):
         self.times = nn.ModuleDict({name: small(size, empty=None) for name, size in sizes.items()})
         inputs = shape.width + field_width * (len(self.fields) + len(self.times))
         self.joined = nn.Linear(inputs, shape.width, bias=False)  # a bias would outweigh inputs of this size
-        self.norm, self.dropout = nn.LayerNorm(shape.width), nn.Dropout(shape.dropout)
+        self.norm, self.dropout = nn.LayerNorm(shape.width), Dropout(shape.dropout)
         self.register_buffer("first_seen_V", catalogue.first_seen_V, persistent=False)
 
     def forward(self, item_BLD: Tensor, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ class Settings:
 
     Attributes:
         epochs: most passes over the examples.
+        warm_epochs: the same where training goes on from the weights of another model; None: as epochs.
         patience: epochs without a better validation loss before training stops; read only with validation rows.
         learning_rate: of Adam after the warm-up. The global batch does not grow with ranks, so neither should this.
         warmup_steps: steps over which the learning rate rises from 0.
@@ -29,6 +30,7 @@ class Settings:
     """
 
     epochs: int = 10
+    warm_epochs: int | None = None
     patience: int = 2
     learning_rate: float = 0.001
     warmup_steps: int = 50
@@ -90,7 +92,7 @@ class TrainingJob:
         values = asdict(self)
         for place in ("output", "checkpoints"):
             del values[place]
-        for setting in ("threads", "read_timeout_s", "epochs", "patience", "max_skipped_steps"):
+        for setting in ("threads", "read_timeout_s", "epochs", "warm_epochs", "patience", "max_skipped_steps"):
             del values["settings"][setting]  # they decide when training ends, not what a step does
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intentrec.model.dropout import Dropout
+
 NUM_POSITIONS = 256  # distances in events; all beyond share the last one
 NUM_PAUSES = 80  # logarithmic buckets: e^(79 * 0.301) s is 670 years
 _PAUSE_STEP = 0.301  # of ln(seconds), so a bucket ends at 1.35 times its start
@@ -69,7 +71,7 @@ class TimedAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float, read_time: bool) -> None:
         """Build the layer; biases start at 0, plain attention."""
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, Dropout(dropout)
         self.projected = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.distance_bias = nn.Parameter(torch.zeros(heads, NUM_POSITIONS))
@@ -85,7 +87,7 @@ class TimedAttention(nn.Module):
         if self.pause_bias is not None:
             scores_BHLL = scores_BHLL + F.embedding(timeline.pauses_BLL, self.pause_bias).permute(0, 3, 1, 2)
         scores_BHLL = scores_BHLL.masked_fill(~timeline.allowed_BLL[:, None], float("-inf"))
-        shares_BHLL = F.dropout(scores_BHLL.softmax(dim=-1), self.dropout, self.training)
+        shares_BHLL = self.dropout(scores_BHLL.softmax(dim=-1))
         mixed_BLD = (shares_BHLL @ value_BHLE).transpose(1, 2).reshape(rows, length, width)
         out_BLD: Tensor = self.out(mixed_BLD)
         return out_BLD
@@ -105,7 +107,7 @@ class GatedBlock(nn.Module):
         self.forward_norm, self.forward_gate = nn.LayerNorm(width), nn.Linear(width, width)
         self.widened = nn.Linear(width, 8 * width, bias=False)
         self.narrowed = nn.Linear(4 * width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
         """Return float [B, L, D]."""

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from intentrec.errors import TrainingError
-from intentrec.model.batches import Batch, Reading, Shard, read_batches, rows_of_ranks, seed_of
+from intentrec.model.batches import Batch, Reading, Shard, read_batches, seed_of, shares_of_ranks
 from intentrec.model.distributed import Ranks
 
 
@@ -19,12 +19,14 @@ class Plan:
         shard: what is read.
         rows_per_batch: of one rank.
         rows: of each rank.
+        files: of each rank; two ranks may share one.
         steps: of every rank; one that has no rows left fills its turn with a blank batch.
     """
 
     shard: Shard
     rows_per_batch: int
     rows: tuple[int, ...]
+    files: tuple[int, ...]
     steps: int
 
 
@@ -41,7 +43,8 @@ def plans_of(shards: Sequence[Shard], ranks: Ranks, events_per_batch: int) -> tu
     """
     plans = []
     for shard in shards:
-        rows = ranks.gather(rows_of_ranks(shard, ranks.size))[0]  # rank 0's view, so that all agree
+        shares = ranks.gather(shares_of_ranks(shard, ranks.size))[0]  # rank 0's view, so that all agree
+        rows, files = zip(*shares, strict=True)
         if sum(rows) != shard.rows:
             raise TrainingError(
                 f"examples, split {shard.split}, length_bucket {shard.bucket}: the files hold {sum(rows)} rows, "
@@ -49,7 +52,7 @@ def plans_of(shards: Sequence[Shard], ranks: Ranks, events_per_batch: int) -> tu
             )
         rows_per_batch = max(1, events_per_batch // (ranks.size * shard.bucket))
         if shard.rows:
-            plans.append(Plan(shard, rows_per_batch, tuple(rows), -(-max(rows) // rows_per_batch)))
+            plans.append(Plan(shard, rows_per_batch, rows, files, -(-max(rows) // rows_per_batch)))
     return tuple(plans)
 
 

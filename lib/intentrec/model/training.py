@@ -131,7 +131,8 @@ class _Training:
     def _finished(self) -> bool:
         settings, progress = self.job.settings, self.progress
         out_of_patience = bool(self.validation) and progress.epoch - progress.best_epoch >= settings.patience
-        return progress.epoch >= settings.epochs or (progress.epoch > 0 and out_of_patience)
+        most = (settings.warm_epochs if progress.warm_started else None) or settings.epochs
+        return progress.epoch >= most or (progress.epoch > 0 and out_of_patience)
 
     def _epoch(self, epoch: int) -> None:
         started = time.monotonic()
@@ -232,7 +233,7 @@ class _Training:
 
     def _own_figures(self) -> RankFigures:
         rows = sum(plan.rows[self.ranks.rank] for plan in self.train)
-        files = sum(len(plan.shard.files) for plan in self.train if plan.rows[self.ranks.rank])
+        files = sum(plan.files[self.ranks.rank] for plan in self.train)
         return RankFigures(self.ranks.rank, os.getpid(), str(self.device), files, rows)
 
 
