@@ -1,4 +1,4 @@
-from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.generated import FIRST_NIGHT, SECOND_NIGHT, K
@@ -40,22 +40,29 @@ def test_a_decision_says_what_was_compared(flow: Flow) -> None:
     assert {"champion", "margin"} <= {pair["key"] for pair in second["figures"]}
 
 
+@pytest.fixture(scope="module")
+def refused(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> tuple[Flow, tuple[str, ...]]:
+    """The second night once more with a challenger that has learnt nothing; and the command's flags."""
+    copy = flow.copied_to(tmp_path_factory.mktemp("refused") / "copy")
+    flags = ("--from", "train_model", "--strict", *(text for value in UNTRAINED for text in ("--set", value)))
+    assert copy.night(SECOND_NIGHT, *flags) == 5
+    return copy, flags
+
+
+def decisions(flow: Flow) -> list[dict[str, Any]]:
+    return sorted(rows_of(flow.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT), key=lambda row: row["decided_at"])
+
+
 def test_a_refused_challenger_is_recorded_and_the_champion_makes_the_lists(
-    flow: Flow, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    flow: Flow, refused: tuple[Flow, tuple[str, ...]], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    copy = flow.copied_to(tmp_path / "copy")
-    changed = [text for value in UNTRAINED for text in ("--set", value)]
-    assert copy.night(SECOND_NIGHT, "--from", "train_model", "--strict", *changed) == 5
-    err = capfd.readouterr().err.strip()
-    *_, refused = sorted(
-        rows_of(copy.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT), key=lambda row: row["decided_at"]
-    )
-    assert err == f"gate: challenger {refused['model_id']} {refused['reason']}"
-    assert refused["verdict"] == "refused"
-    assert refused["serving_model_id"] is None
+    copy, flags = refused
+    *_, decision = decisions(copy)
+    assert decision["verdict"] == "refused"
+    assert decision["serving_model_id"] is None
     (champion,) = rows_of(flow.warehouse, GATE_DECISIONS, run_date=FIRST_NIGHT)
-    assert refused["against"] == champion["model_id"]
-    (challenger,) = rows_of(copy.warehouse, MODELS, model_id=refused["model_id"])
+    assert decision["against"] == champion["model_id"]
+    (challenger,) = rows_of(copy.warehouse, MODELS, model_id=decision["model_id"])
     assert challenger["warm_started_from"] is None  # another shape
     lists = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)
     assert {row["model_id"] for row in lists} == {champion["serving_model_id"]}
@@ -63,18 +70,17 @@ def test_a_refused_challenger_is_recorded_and_the_champion_makes_the_lists(
     assert len(lists) == 40
     assert contents(copy.warehouse, run_date=FIRST_NIGHT) == contents(flow.warehouse, run_date=FIRST_NIGHT)
     # The same command again skips every stage, and the gate's word still stands.
-    assert copy.night(SECOND_NIGHT, "--from", "train_model", "--strict", *changed) == 5
-    assert capfd.readouterr().err.strip() == err
+    capfd.readouterr()
+    assert copy.night(SECOND_NIGHT, *flags) == 5
+    assert capfd.readouterr().err.strip() == f"gate: challenger {decision['model_id']} {decision['reason']}"
 
 
 def test_a_night_that_comes_back_to_an_earlier_config_comes_back_to_its_model_and_tables(
-    flow: Flow, tmp_path: Path
+    flow: Flow, refused: tuple[Flow, tuple[str, ...]]
 ) -> None:
-    copy = flow.copied_to(tmp_path / "copy")
-    for flags in (("--set", "training.learning_rate=0.02"), ()):
-        assert copy.night(SECOND_NIGHT, "--from", "train_model", *flags) == 0
-    decisions = rows_of(copy.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT)
-    first, other, again = (row["model_id"] for row in sorted(decisions, key=lambda row: row["decided_at"]))
+    copy, _ = refused
+    assert copy.night(SECOND_NIGHT, "--from", "train_model") == 0
+    first, other, again = (row["model_id"] for row in decisions(copy))
     assert first == again != other
     found, before = contents(copy.warehouse), contents(flow.warehouse)
     assert {name for name in found if found[name] != before[name]} == {MODELS.name, GATE_DECISIONS.name}

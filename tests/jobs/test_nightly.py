@@ -135,15 +135,9 @@ def test_the_report_is_written_with_its_night(flow: Flow) -> None:
         assert "<script src" not in text  # self-contained
 
 
-@pytest.mark.parametrize(
-    ("stage", "point"),
-    [("build_examples", "examples:after_commit"), ("write_recommendations", "recommendations:before_commit")],
-)
-def test_a_run_that_is_killed_and_run_again_leaves_the_tables_of_an_undisturbed_one(
-    flow: Flow, tmp_path: Path, stage: str, point: str
-) -> None:
+def test_a_run_that_is_killed_and_run_again_leaves_the_tables_of_an_undisturbed_one(flow: Flow, tmp_path: Path) -> None:
     """A sample of tests/faults, which kills at every point."""
-    copy = flow.copied_to(tmp_path / "copy")
+    copy, stage, point = flow.copied_to(tmp_path / "copy"), "write_recommendations", "recommendations:before_commit"
     died = copy.process(SECOND_NIGHT, "--only", stage, "--rebuild", INTENTREC_CRASH_AT=point)
     assert died.returncode == -signal.SIGKILL, died.stderr
     last = max(rows_of(copy.warehouse, RUNS, stage=stage, run_date=SECOND_NIGHT), key=lambda row: row["finished_at"])

@@ -194,8 +194,10 @@ class _Lists:
         short = self._plan.k - len(entries)
         if short <= 0:
             return entries
-        free = ~np.isin(self._plan.filler, taken)
-        fillers, values = self._plan.filler[free][:short].tolist(), self._plan.filler_scores[free][:short].tolist()
+        nearest = slice(0, short + len(taken))  # no more than what is taken can be missing from these
+        free = ~np.isin(self._plan.filler[nearest], taken)
+        fillers = self._plan.filler[nearest][free][:short].tolist()
+        values = self._plan.filler_scores[nearest][free][:short].tolist()
         highest = entries[-1]["score"] if entries else math.inf
         drop = min(0.0, highest - values[0]) if values else 0.0
         return entries + [
