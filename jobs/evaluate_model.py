@@ -1,7 +1,7 @@
 """models, sessions -> metrics, gate_decisions: the challenger on the held-out days, beside champion and baselines."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec import __version__
-from intentrec.baselines import TransitionTable, transitions
+from intentrec.baselines import TRANSITIONS, TransitionTable, decayed_name, popularity_name, transitions
 from intentrec.cluster.calibration import half_lives, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import Judgement, judge, judge_heads
@@ -49,7 +49,6 @@ from intentrec.model.inference import Scorer
 from intentrec.rules import eligible_items
 from intentrec.tables import EXAMPLES, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
 
-WINDOW, DECAYED = "popularity_{:g}h", "decayed_popularity_{:g}h"  # names of the baselines
 NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
 
 
@@ -61,7 +60,8 @@ def evaluate_model(run: Run) -> dict[str, int]:
     challenger = None if model is None else load_artifact(model.folder, model.files)
     days, followers = _held_out(run, night, numbers)
     models = {} if model is None or challenger is None else {model.model_id: challenger}
-    judgements = _judgements(run, numbers, days, followers, models | _champion(run))
+    tuned = _tuned(run)
+    judgements = _judgements(run, numbers, days, (followers, *tuned), models | _champion(run))
     num_users = len(np.unique(np.concatenate([day.users.users_U for day in days])))
     measured = [
         Measured(each.name, "all", f.metric, f.k, None, f.value, f.low, f.high, f.num_users)
@@ -77,7 +77,7 @@ def evaluate_model(run: Run) -> dict[str, int]:
             shares = {"accuracy": figures.accuracy, "majority_share": figures.majority_share}
             measured += [Measured(model.model_id, head, name, None, None, share) for name, share in shares.items()]
     record_figures(run, "evaluate_model", measured)
-    decision, serving = _decision(run, judgements, model.model_id), None
+    decision, serving = _decision(run, judgements, model.model_id, tuned), None
     if decision.verdict == "promoted":
         serving = _refit(run, numbers, model, days).model_id if run.config.evaluation.refit else model.model_id
     else:
@@ -100,18 +100,21 @@ def _held_out(run: Run, night: Night, numbers: Numbers) -> tuple[list[JudgedDay]
 
 
 def _judgements(
-    run: Run, numbers: Numbers, days: list[JudgedDay], followers: TransitionTable, models: dict[str, Artifact]
+    run: Run,
+    numbers: Numbers,
+    days: list[JudgedDay],
+    rivals: tuple[TransitionTable, int, float],
+    models: dict[str, Artifact],
 ) -> list[Judgement]:
     """Judge the models and the baselines on the same users of the held-out days."""
-    settings = run.config.evaluation
+    settings, (followers, window, half_life) = run.config.evaluation, rivals
 
     def recommenders() -> Iterator[Recommender]:
         for name, artifact in models.items():
             yield ModelRecommender(name, Scorer(artifact), numbers.fields, prior_of(artifact))
         yield from map(CountingRecommender.popular, settings.popularity_hours)
-        yield CountingRecommender.decayed(_best(run, DECAYED, half_lives(settings.popularity_hours)))
-        window = _best(run, WINDOW, settings.popularity_hours)
-        yield CountingRecommender.following(followers, int(window))
+        yield CountingRecommender.decayed(half_life)
+        yield CountingRecommender.following(followers, window)
 
     return [judge(each, days, settings.k, run.config.training.seed) for each in recommenders()]
 
@@ -124,19 +127,23 @@ def _champion(run: Run) -> dict[str, Artifact]:
     return {rival.model_id: load_artifact(rival.folder, rival.files)}
 
 
-def _best(run: Run, pattern: str, hours: Sequence[float]) -> float:
-    """Return the hours of the baseline with the greatest NDCG on the validation days; without figures the longest."""
-    figures = tonight(run, METRICS).where((F.col("stage") == "train_model") & (F.col("metric") == "ndcg"))
-    values = {row["model_id"]: row["value"] for row in figures.select("model_id", "value").collect()}
-    return max(sorted(hours, reverse=True), key=lambda length: values.get(pattern.format(length), 0.0))
+def _tuned(run: Run) -> tuple[int, float]:
+    """Return window and half-life of what did best on the validation days; without figures the longest."""
+    told = tonight(run, METRICS).where((F.col("stage") == "train_model") & (F.col("metric") == "ndcg"))
+    values = {row["model_id"]: row["value"] for row in told.select("model_id", "value").collect()}
+    windows = sorted(run.config.evaluation.popularity_hours, reverse=True)
+    lives = sorted(half_lives(windows), reverse=True)
+    return (
+        max(windows, key=lambda hours: values.get(popularity_name(hours), 0.0)),
+        max(lives, key=lambda hours: values.get(decayed_name(hours), 0.0)),
+    )
 
 
-def _decision(run: Run, judgements: list[Judgement], model_id: str) -> Decision:
+def _decision(run: Run, judgements: list[Judgement], model_id: str, tuned: tuple[int, float]) -> Decision:
     """Compare with the champion, and with the baselines that were tuned on the validation days."""
     by_name = {each.name: Judged(each.name, each.deciding_U) for each in judgements}
     champion = champion_of(run)
-    window = WINDOW.format(_best(run, WINDOW, run.config.evaluation.popularity_hours))
-    baselines = [by_name[name] for name in by_name if name == window or name.startswith(("decayed_", "transitions_"))]
+    baselines = [by_name[name] for name in (popularity_name(tuned[0]), decayed_name(tuned[1]), TRANSITIONS)]
     against = by_name.get(champion.model_id) if champion is not None else None
     return decide(by_name[model_id], against, baselines, run.config.evaluation.gate, run.config.training.seed)
 

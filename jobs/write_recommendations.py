@@ -8,7 +8,7 @@ from pyspark import Broadcast, StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from intentrec.baselines import PopularityBaseline, popularity
+from intentrec.baselines import PopularityBaseline, popularity, popularity_name, window_of
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.judging import collect_counts
 from intentrec.cluster.priors import prior_of
@@ -86,13 +86,11 @@ def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, P
 
 def _best_window(run: Run) -> int:
     """Return the window of popularity that did best on the held-out days; without figures the longest."""
-    figures = tonight(run, METRICS).where(
-        (F.col("stage") == "evaluate_model") & (F.col("metric") == "ndcg") & F.col("model_id").startswith("popularity_")
-    )
+    figures = tonight(run, METRICS).where((F.col("stage") == "evaluate_model") & (F.col("metric") == "ndcg"))
     k = run.config.evaluation.k[0]
     values = {row["model_id"]: row["value"] for row in figures.where(F.col("k") == k).collect()}
     windows = sorted(run.config.evaluation.popularity_hours, reverse=True)
-    return max(windows, key=lambda hours: values.get(f"popularity_{hours}h", 0.0))
+    return max(windows, key=lambda hours: values.get(popularity_name(hours), 0.0))
 
 
 def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> tuple[int, int]:
@@ -114,7 +112,7 @@ def _write_segments(
     run: Run, night: Night, eligible: DataFrame, popular: PopularityBaseline, plan: ScoringPlan
 ) -> None:
     """Count the events of the popularity baseline's window for every segment of users."""
-    hours = int(popular.name.removeprefix("popularity_").removesuffix("h"))
+    hours = window_of(popular.name)
     recent = timeline(night.sessions, night.end(), night.end() - timedelta(hours=hours))
     segments = tonight(run, USERS).where(F.col("segment").isNotNull()).select("user_id", "segment")
     own = recent.join(F.broadcast(eligible), "item_id", "left_semi").join(segments, "user_id")

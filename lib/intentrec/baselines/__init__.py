@@ -1,6 +1,7 @@
 """Counting rivals and priors: what is popular in the last hours, what follows the last items."""
 
 from intentrec.baselines.counting import popularity, transitions
+from intentrec.baselines.names import TRANSITIONS, decayed_name, is_baseline, popularity_name, window_of
 from intentrec.baselines.scores import (
     Additive,
     PopularityBaseline,
@@ -12,13 +13,18 @@ from intentrec.baselines.scores import (
 )
 
 __all__ = [
+    "TRANSITIONS",
     "Additive",
     "PopularityBaseline",
     "TransitionBaseline",
     "TransitionTable",
     "decayed_counts",
+    "decayed_name",
+    "is_baseline",
     "log_popularity",
     "popularity",
     "popularity_counts",
+    "popularity_name",
     "transitions",
+    "window_of",
 ]

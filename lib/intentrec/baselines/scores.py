@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from intentrec.baselines.names import decayed_name, popularity_name
+
 Indices = NDArray[np.integer[Any]]
 _PER_EVENT = 10.0  # from 0.0001 to 0.1 of an event NDCG differed by less than 1 %; a whole one lost up to 4 %
 _STEPS = 1024  # evidence is ranked in whole steps; 24 bits of float32 leave 10 or more for popularity below one step
@@ -76,7 +78,7 @@ class PopularityBaseline:
     """The same list for everybody: the items of one window by count.
 
     Attributes:
-        name: popularity_<hours>h or decayed_popularity_<half-life>h, as METRICS and GATE_DECISIONS name it.
+        name: of ``baselines.names``.
         bias_V: float32 from 0 to below 1, no two items equal: the rank by (count in the window, counts in the longer
             windows from short to long, smaller index), divided by a power of two. Exact up to 16.7 million items.
     """
@@ -93,13 +95,13 @@ class PopularityBaseline:
             hours: one of these windows.
         """
         longer = sorted(length for length in counts_by_hours if length >= hours)
-        return cls(f"popularity_{hours}h", _ranked([counts_by_hours[length] for length in longer]))
+        return cls(popularity_name(hours), _ranked([counts_by_hours[length] for length in longer]))
 
     @classmethod
     def decayed(cls, counts_by_hours: Mapping[int, NDArray[np.int64]], half_life_hours: float) -> Self:
         """Rank by ``decayed_counts``; smaller indices first among equals."""
         counts_V = decayed_counts(counts_by_hours, half_life_hours)
-        return cls(f"decayed_popularity_{half_life_hours:g}h", _ranked([counts_V]))
+        return cls(decayed_name(half_life_hours), _ranked([counts_V]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intentrec.baselines import PopularityBaseline, TransitionBaseline, TransitionTable
+from intentrec.baselines import (
+    TRANSITIONS,
+    PopularityBaseline,
+    TransitionBaseline,
+    TransitionTable,
+    decayed_name,
+    popularity_name,
+)
 from intentrec.cluster.judging import Counts, Indices, JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
 from intentrec.model.inference import Histories, Scorer
@@ -48,19 +55,19 @@ class CountingRecommender:
     @classmethod
     def popular(cls, hours: int) -> "CountingRecommender":
         """Recommend what is counted most in a window."""
-        return cls(f"popularity_{hours}h", lambda counts: PopularityBaseline.of(counts, hours))
+        return cls(popularity_name(hours), lambda counts: PopularityBaseline.of(counts, hours))
 
     @classmethod
     def decayed(cls, half_life_hours: float) -> "CountingRecommender":
         """Recommend what is counted most where every event fades."""
-        name = f"decayed_popularity_{half_life_hours:g}h"
-        return cls(name, lambda counts: PopularityBaseline.decayed(counts, half_life_hours))
+        faded = PopularityBaseline.decayed
+        return cls(decayed_name(half_life_hours), lambda counts: faded(counts, half_life_hours))
 
     @classmethod
     def following(cls, table: TransitionTable, hours: int) -> "CountingRecommender":
         """Recommend what followed the last item; the popularity of a window fills the list."""
         last = TransitionBaseline.of
-        return cls("transitions_1", lambda counts: last(table, PopularityBaseline.of(counts, hours)))
+        return cls(TRANSITIONS, lambda counts: last(table, PopularityBaseline.of(counts, hours)))
 
     def recommend(self, day: JudgedDay, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""

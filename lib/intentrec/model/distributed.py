@@ -23,7 +23,7 @@ from intentrec.errors import ConfigError, InputError, IntentrecError, SetupError
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
 _POLL_S = 0.0005  # an epoch makes some hundred calls of 1 to 5 ms
-_LOWEST_PRIORITY = 19
+_LOW_PRIORITY = 10  # a ninth of the weight of other work: the lowest would starve them on a busy machine
 _KNOWN_ERRORS = {kind.__name__: kind for kind in (ConfigError, InputError, SetupError, TrainingError)}
 
 
@@ -74,7 +74,7 @@ class HorovodRanks:
         hvd.init()
         # Gloo's thread asks without pause for what another rank has not sent yet: it took half of two cores.
         for thread in _threads() - before:
-            os.setpriority(os.PRIO_PROCESS, thread, _LOWEST_PRIORITY)
+            os.setpriority(os.PRIO_PROCESS, thread, _LOW_PRIORITY)
         self._hvd = hvd
         self.rank, self.size = hvd.rank(), hvd.size()
         self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from intentrec.baselines import is_baseline
 from intentrec.ledger import Run, tonight
 from intentrec.report.data import (
     Coverage,
@@ -108,8 +109,7 @@ def _scores(figures: list[Row], decided: Row | None, sizes: tuple[int, ...]) -> 
     order = {"challenger": 0, "champion": 1, "baseline": 2}
 
     def role(row: Row) -> str:
-        is_baseline = row["model_id"].startswith(("popularity_", "decayed_popularity_", "transitions_"))
-        return "baseline" if is_baseline else roles.get(row["model_id"], "champion")
+        return "baseline" if is_baseline(row["model_id"]) else roles.get(row["model_id"], "champion")
 
     def place(row: Row) -> tuple[int, int, int, str]:
         return places.get(row["k"], len(sizes)), _SHOWN.index(row["metric"]), order[role(row)], row["model_id"]
