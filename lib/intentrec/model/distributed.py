@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -74,7 +74,8 @@ class HorovodRanks:
         hvd.init()
         # Gloo's thread asks without pause for what another rank has not sent yet: it took half of two cores.
         for thread in _threads() - before:
-            os.setpriority(os.PRIO_PROCESS, thread, _LOW_PRIORITY)
+            with suppress(OSError):  # it has ended, or this process runs below that already
+                os.setpriority(os.PRIO_PROCESS, thread, _LOW_PRIORITY)
         self._hvd = hvd
         self.rank, self.size = hvd.rank(), hvd.size()
         self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
