@@ -20,16 +20,17 @@ def at(hour):
 NUMBERS = Numbers(
     vocabulary=Vocabulary(("cup", "pot"), {"action": ("view",)}),
     fields=(Field("action", 1),),
-    catalogue=Catalogue(torch.tensor([[0], [1], [2]]), torch.tensor([0, 100, 200])),
+    catalogue=Catalogue(torch.tensor([[0], [1], [2]]), torch.tensor([0, 90, 200])),
+    first_seen_V=np.array([0, 100, 200]),
     eligible=np.array([False, True, True]),
 )
 
 
 def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spark):
     items = [
-        ("tea", ["drink", "hot", "leaf"]),  # a third category, of two that are kept
-        ("cup", ["ware", "unknown"]),
-        ("pot", []),
+        ("tea", ["drink", "hot", "leaf"], at(0)),  # a third category, of two that are kept
+        ("cup", ["ware", "unknown"], None),
+        ("pot", [], at(5)),
     ]
     vocabulary = [
         ("tea", 2, at(3)),
@@ -43,7 +44,7 @@ def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spa
     night = Night(
         run_date=DAY, cutoff=Cutoff("UTC", "00:00"), encoding=Encoding(("device", "categories", "action"), 2),
         shape=Shape(DAY, 9, 4), window_days=None, seen=None, sessions=spark.createDataFrame([], SESSIONS.schema),
-        items=spark.createDataFrame([(DAY, name, None, own, None, True, [], "r") for name, own in items], ITEMS.schema),
+        items=spark.createDataFrame([(DAY, item, None, own, on, True, [], "r") for item, own, on in items], ITEMS.schema),
         vocabulary=spark.createDataFrame([(DAY, *row) for row in vocabulary], VOCABULARY.schema),
         features=spark.createDataFrame([(DAY, *row) for row in features], FEATURE_VOCABULARY.schema),
     )  # fmt: skip
@@ -54,7 +55,9 @@ def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spa
     )
     assert numbers.fields == (Field("device", 1), Field("categories", 4, columns=2), Field("action", 1))
     assert numbers.catalogue.categories_VC.tolist() == [[0, 0], [4, 0], [1, 2], [0, 0], [0, 0]]
-    assert numbers.catalogue.first_seen_V.tolist() == [0, *(int(at(hour).timestamp()) for hour in (1, 3, 2, 4))]
+    assert numbers.first_seen_V.tolist() == [0, *(int(at(hour).timestamp()) for hour in (1, 3, 2, 4))]
+    # cup has no date in the catalogue, tea an earlier one, pot one after its first event, lost is in no catalogue
+    assert numbers.catalogue.published_V.tolist() == [0, *(int(at(hour).timestamp()) for hour in (1, 0, 2, 4))]
     assert numbers.eligible.tolist() == [False, False, True, True, False]
 
 
@@ -73,8 +76,9 @@ def test_the_content_changes_with_names_categories_first_events_and_what_may_be_
         replace(NUMBERS, vocabulary=Vocabulary(("cup", "jug"), {"action": ("view",)})),
         replace(NUMBERS, vocabulary=Vocabulary(("cup", "pot"), {"action": ("buy",)})),
         replace(NUMBERS, catalogue=replace(NUMBERS.catalogue, categories_VC=torch.tensor([[0], [2], [2]]))),
-        replace(NUMBERS, catalogue=replace(NUMBERS.catalogue, first_seen_V=torch.tensor([0, 100, 201]))),
+        replace(NUMBERS, catalogue=replace(NUMBERS.catalogue, published_V=torch.tensor([0, 91, 200]))),
+        replace(NUMBERS, first_seen_V=np.array([0, 100, 201])),
         replace(NUMBERS, eligible=np.array([False, True, False])),
     ]
-    assert len({numbers.content for numbers in (NUMBERS, *others)}) == 6
+    assert len({numbers.content for numbers in (NUMBERS, *others)}) == 7
     assert replace(NUMBERS, eligible=NUMBERS.eligible.copy()).content == NUMBERS.content

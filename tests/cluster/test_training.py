@@ -33,7 +33,7 @@ ENCODED_COLUMNS = (
     "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
     "weight FLOAT, features ARRAY<INT>"
 )
-NUMBERS = Numbers(Vocabulary(ids(8), NAMES), FIELDS, catalogue_of(8), np.arange(9) > 0)
+NUMBERS = Numbers(Vocabulary(ids(8), NAMES), FIELDS, catalogue_of(8), np.zeros(9, np.int64), np.arange(9) > 0)
 SMALL = ModelConfig(width=8, layers=1, attention_heads=2)
 ALONE = TrainingConfig(workers=1, launcher="single", epochs=2)
 

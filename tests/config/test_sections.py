@@ -1,6 +1,5 @@
 """Every bound, every choice and every rule across keys of the config, reached through the sections themselves."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from intentrec.config import (
-    Action,
     Config,
     EvaluationConfig,
-    EventSource,
     InputConfig,
     ModelConfig,
     RecommendationsConfig,
@@ -19,7 +16,7 @@ from intentrec.config import (
     SparkConfig,
     TrainingConfig,
 )
-from intentrec.config.sections import known_timezone, resolved_path
+from intentrec.config.sections import resolved_path
 
 SOURCE: dict[str, Any] = {"path": "logs/*.json", "format": "json", "columns": {"user_id": "user", "occurred_at": "ts"}}
 
@@ -31,66 +28,6 @@ def test_a_config_needs_only_a_warehouse_and_one_source() -> None:
     assert config.evaluation.k == (10, 20)
     assert config.evaluation.gate.mode == "enforce"
     assert config.training.workers == 2
-
-
-def test_one_source_may_stand_without_a_list() -> None:
-    assert InputConfig.model_validate({"events": SOURCE}) == InputConfig.model_validate({"events": [SOURCE]})
-
-
-def test_no_source_at_all_is_refused() -> None:
-    with pytest.raises(ValidationError, match="at least 1 item"):
-        InputConfig.model_validate({"events": []})
-
-
-@pytest.mark.parametrize("format_", ["json", "csv", "parquet", "delta"])
-@pytest.mark.parametrize("time_unit", ["s", "ms", "us", "ns", "iso"])
-def test_every_format_and_time_unit_is_accepted(format_: str, time_unit: str) -> None:
-    source = EventSource.model_validate({**SOURCE, "format": format_, "time_unit": time_unit})
-    assert (source.format, source.time_unit) == (format_, time_unit)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"format": "xml"}, "'json', 'csv', 'parquet' or 'delta'"),
-        ({"time_unit": "m"}, "'s', 'ms', 'us', 'ns' or 'iso'"),
-        ({"columns": {"user_id": "user"}}, "must map occurred_at"),
-        ({"columns": {}}, "must map occurred_at, user_id"),
-        (
-            {"columns": {**SOURCE["columns"], "user_id": ["a", "b"]}},
-            "only event_id may be a list of columns, not user_id",
-        ),
-        ({"columns": {**SOURCE["columns"], "price": "p"}}, "price"),
-        ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no IANA time zone, wanted a name such as Europe/Berlin"),
-        ({"lookback_days": 0}, "greater than 0"),
-        ({"lookback_days": True}, "valid integer"),
-        ({"glob": "x"}, "Extra inputs are not permitted"),
-    ],
-)
-def test_a_wrong_source_is_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=re.escape(message)):
-        EventSource.model_validate({**SOURCE, **change})
-
-
-def test_an_event_id_may_be_a_list_of_columns() -> None:
-    source = EventSource.model_validate({**SOURCE, "columns": {**SOURCE["columns"], "event_id": ["session", "step"]}})
-    assert source.columns["event_id"] == ("session", "step")
-
-
-def test_an_action_is_a_weight_or_a_section() -> None:
-    actions = {"view": 1.0, "buy": {"weight": 5.0}, "search": {"weight": 0.5, "has_item": False}}
-    read = InputConfig.model_validate({"events": SOURCE, "actions": actions})
-    assert read.actions == {
-        "view": Action(weight=1.0),
-        "buy": Action(weight=5.0),
-        "search": Action(weight=0.5, has_item=False),
-    }
-
-
-@pytest.mark.parametrize("action", [-1.0, True, {"weight": -0.5}, {"has_item": 1}, "view"])
-def test_a_wrong_action_is_refused(action: Any) -> None:
-    with pytest.raises(ValidationError):
-        InputConfig.model_validate({"events": SOURCE, "actions": {"view": action}})
 
 
 @pytest.mark.parametrize(
@@ -163,11 +100,6 @@ def test_seen_may_be_switched_off_or_narrowed(seen: Any) -> None:
     assert read is None if seen is None else read is not None and read.days == seen["days"]
 
 
-def test_a_loaded_value_never_changes() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        SessionsConfig().gap_minutes = 10
-
-
 def test_spark_settings_keep_their_types() -> None:
     conf = {
         "spark.ui.enabled": False,
@@ -176,10 +108,6 @@ def test_spark_settings_keep_their_types() -> None:
         "spark.driver.memory": "2g",
     }
     assert SparkConfig.model_validate({"conf": conf}).conf == conf
-
-
-def test_a_time_zone_is_known_by_its_full_name() -> None:
-    assert known_timezone("Europe/Berlin") == "Europe/Berlin"
 
 
 def test_relative_paths_start_at_the_files_folder_and_addresses_stay() -> None:

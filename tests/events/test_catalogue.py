@@ -61,6 +61,9 @@ def test_a_snapshot_without_its_id_is_refused_and_other_names_are_attributes():
     }  # fmt: skip
     with pytest.raises(InputError, match=r"input.users.columns: user_id is not mapped"):
         columns_of_snapshot(ITEMS, "users")
+    constant = Snapshot(path="users.csv", format="csv", columns={"user_id": {"constant": "ann"}})
+    with pytest.raises(InputError, match=r"input.users.columns: user_id is constant"):
+        columns_of_snapshot(constant, "users")
 
 
 def test_items_of_a_catalogue_are_typed_and_dated_by_their_first_event(spark):
@@ -70,17 +73,21 @@ def test_items_of_a_catalogue_are_typed_and_dated_by_their_first_event(spark):
          "attribute_0": "leaf"},
         {"item_id": "cup", "categories": '["a|b", "c"]', "available": "0"},
         {"item_id": "pot", "published_at": "2024-04-30T12:00:00+02:00"},
+        {"item_id": "jug", "published_at": "2012"},
+        {"item_id": "pan", "published_at": "2012-07"},
     )  # fmt: skip
     judged = judge_items(rows, ITEMS, "Europe/Berlin")
-    assert refuse_bad_snapshot(judged, "items", "items.csv", 0.0) == ({"rows": 3}, set())
+    assert refuse_bad_snapshot(judged, "items", "items.csv", 0.0) == ({"rows": 5}, set())
     events = spark.createDataFrame([event("cup", 9), event("cup", 8), event("tea", 7)], EVENTS.schema)
     items = {row.item_id: row for row in items_from_catalogue(judged, events, DAY, "run").collect()}
     assert [items[name].categories for name in ("tea", "cup", "pot")] == [["hot", "green"], ["a|b", "c"], []]
     assert [items[name].available for name in ("tea", "cup", "pot")] == [True, False, True]
-    assert [utc(items[name].published_at) for name in ("tea", "cup", "pot")] == [
+    assert [utc(items[name].published_at) for name in ("tea", "cup", "pot", "jug", "pan")] == [
         datetime(2024, 4, 29, 22, tzinfo=UTC),  # midnight in Berlin
         datetime(2024, 5, 1, 8, tzinfo=UTC),  # its first event
         datetime(2024, 4, 30, 10, tzinfo=UTC),
+        datetime(2011, 12, 31, 23, tzinfo=UTC),
+        datetime(2012, 6, 30, 22, tzinfo=UTC),
     ]
     assert [tuple(pair) for pair in items["tea"].attributes] == [("brand", "leaf")]
     assert (items["tea"].run_date, items["tea"].run_id) == (DAY, "run")

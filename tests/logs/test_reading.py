@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from intentrec.config import Derived
 from intentrec.errors import ConfigError
 from intentrec.logs import Asked, find_files, read_rows
 from intentrec.logs.finding import LogFile
@@ -41,6 +42,30 @@ def test_a_known_content_is_not_read_and_a_foreign_one_refused():
     assert [(row["kind"], row["detail"]) for row in rows] == [
         ("foreign", "column 'item' (for item_id) is not in the columns user, thing")
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [
+        (r"\((\d{4})\)$", ["2012", None, None]),  # the group; no match and a null are null
+        (r"\d{4}", ["2012", "1999", None]),  # without a group: the first match
+        (r"(x?)$", [None, None, None]),  # an empty match is null, as an empty field of CSV
+        (r"(?:(\d+)a)?", [None, None, None]),  # a group that takes no part
+    ],
+)
+def test_a_field_may_be_a_part_of_a_column_or_the_same_in_every_row(pattern, kept):
+    columns = {
+        "item_id": Derived(column="item", pattern=pattern),
+        "action": Derived(constant="view"),
+        "user_id": "user",
+    }
+    asked = Asked.of("csv", columns, (), {})
+    content = b"user,item\nann,Tea (2012)\nbob,Cup 1999!\ncat,\ndan\n"
+    rows = [row for batch in read_file(io.BytesIO(content), "a.csv", asked, ()) for row in batch.to_pylist()]
+    assert [row["item_id"] for row in rows[:3]] == kept
+    assert [(row["user_id"], row["action"]) for row in rows[:3]] == [("ann", "view"), ("bob", "view"), ("cat", "view")]
+    assert (rows[3]["reason"], rows[3]["item_id"]) == ("malformed_row", None)
+    assert (rows[4]["kind"], rows[4]["action"]) == ("file", None)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, artifact):
     assert (loaded.shape, loaded.vocabulary, loaded.facts) == (SHAPE, VOCABULARY, artifact.facts)
     torch.testing.assert_close(loaded.weights, artifact.weights, rtol=0, atol=0)
     assert loaded.catalogue.categories_VC.tolist() == CATALOGUE.categories_VC.tolist()
-    assert loaded.catalogue.first_seen_V.tolist() == [0, 50, 60, 70]
+    assert loaded.catalogue.published_V.tolist() == [0, 50, 60, 70]
 
 
 def test_a_reloaded_network_says_the_same(tmp_path, artifact):
@@ -100,7 +100,7 @@ def test_files_of_the_wrong_kind_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"gone.safetensors: no safetensors file"):
         read_tensors(tmp_path / "gone.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(InputError, match=r"must hold categories_VC and first_seen_V, holds x"):
+    with pytest.raises(InputError, match=r"must hold categories_VC and published_V, holds x"):
         load_catalogue(tmp_path / "x.safetensors")
     (tmp_path / "v.json").write_text("[1]")
     with pytest.raises(InputError, match=r"v.json: must hold items and values"):

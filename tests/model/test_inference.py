@@ -14,7 +14,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def artifact_of(shape):
     network = network_of(shape)
     values = {"action": ("view", "buy", "rate"), "categories": ("a", "b", "c", "d")}
-    own = Catalogue(network.items.categories_VK, network.fusion.first_seen_V)
+    own = Catalogue(network.items.categories_VK, network.fusion.published_V)
     return Artifact(shape, network.state_dict(), own, Vocabulary(("x",) * 20, values))
 
 

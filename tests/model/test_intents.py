@@ -58,6 +58,20 @@ def test_item_age_is_taken_when_the_next_event_happens():
     assert labels["item_age"][0, :, 0].tolist() == [1, -1, 4, -1]
 
 
+@pytest.mark.parametrize(
+    ("newest", "known"),
+    [
+        (100, [0, 3, 4]),  # all published at once: any age is real
+        (100 + 2 * DAY_S, [-1, 3, 4]),  # a log of two days: its first day can hold no age of "1 to 7 days"
+        (100 + 7 * DAY_S, [-1, -1, 4]),  # of seven: the oldest label begins at seven days
+    ],
+)
+def test_an_age_is_no_label_before_the_log_could_hold_an_item_of_the_oldest_one(newest, known):
+    catalogue = Catalogue(CATALOGUE.categories_VC, torch.tensor([0, 100, 100, newest, 100]))
+    labels = labels_of([1, 1, 2, 4], [100, 101, 100 + DAY_S, 100 + 7 * DAY_S], catalogue=catalogue)
+    assert labels["item_age"][0, :3, 0].tolist() == known
+
+
 def test_labels_have_names_in_the_order_of_their_numbers():
     names = label_names(SHAPE, {"action": ("view", "buy"), "categories": ("red", "green", "blue")})
     assert names["action"] == ("view", "buy")

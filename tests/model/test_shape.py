@@ -63,7 +63,7 @@ def test_a_shape_comes_back_from_json():
 
 def test_a_catalogue_without_categories_starts_at_item_one():
     catalogue = Catalogue.without_categories([50, 60])
-    assert catalogue.first_seen_V.tolist() == [0, 50, 60]
+    assert catalogue.published_V.tolist() == [0, 50, 60]
     assert catalogue.categories_VC.shape == (3, 0)
     assert catalogue.categories_VC.dtype == torch.int64
     assert catalogue.num_items == 2

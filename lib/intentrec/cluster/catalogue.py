@@ -26,25 +26,27 @@ class Numbers:
         vocabulary: names of items and of feature values.
         fields: the event features as the network sees them.
         catalogue: what is known of every item index.
+        first_seen_V: int64, UTC seconds since 1970 of the item's first event; 0 in row 0.
         eligible: bool [V], whether the item may be recommended tonight; never row 0.
     """
 
     vocabulary: Vocabulary
     fields: tuple[Field, ...]
     catalogue: Catalogue
+    first_seen_V: NDArray[np.int64]
     eligible: NDArray[np.bool_]
 
     def allowed_before(self, until: datetime) -> NDArray[np.bool_]:
         """Return bool [V]: items that may be recommended and had an event before ``until``, aware."""
-        return self.eligible & (self.catalogue.first_seen_V.numpy() < until.timestamp())
+        return self.eligible & (self.first_seen_V < until.timestamp())
 
     @property
     def content(self) -> str:
         """Return a SHA-256 of the catalogue, the names, and what may be recommended."""
         digest = hashlib.sha256(repr(self.vocabulary).encode())
-        for array in (self.catalogue.categories_VC, self.catalogue.first_seen_V):
-            digest.update(array.contiguous().numpy().tobytes())
-        digest.update(self.eligible.tobytes())
+        tensors = (self.catalogue.categories_VC, self.catalogue.published_V)
+        for array in (*(tensor.contiguous().numpy() for tensor in tensors), self.first_seen_V, self.eligible):
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
 
@@ -57,22 +59,28 @@ def collect_numbers(night: Night, eligible: DataFrame) -> Numbers:
     """
     encoding = night.encoding
     marked = eligible.withColumn("eligible", F.lit(True))
+    # An event is there before the date that the catalogue gives: the date is wrong, or a forecast.
+    published = F.least("published_at", "first_seen_at")
     rows = (
         night.vocabulary.join(night.categories(), "item_id", "left")
+        .join(night.items.select("item_id", "published_at"), "item_id", "left")
         .join(marked, "item_id", "left")
         .select(
-            "item_id", "item_index", F.unix_seconds("first_seen_at").alias("first_seen_s"), "categories", "eligible"
+            "item_id", "item_index", F.unix_seconds("first_seen_at").alias("first_seen_s"),
+            F.unix_seconds(published).alias("published_s"), "categories", "eligible",
         )
         .orderBy("item_index")
         .toArrow()
-    )
+    )  # fmt: skip
     num_items = rows.num_rows
     assert (rows["item_index"].to_numpy() == np.arange(1, num_items + 1)).all(), "vocabulary has holes"
     categories_VC = np.zeros((num_items + 1, encoding.max_categories), dtype=np.int64)
     for index, found in enumerate(rows["categories"].to_pylist(), 1):
         if found is not None:
             categories_VC[index] = found
-    first_seen_V = np.concatenate([[0], rows["first_seen_s"].to_numpy()])
+    first_seen_V, published_V = (
+        np.concatenate([[0], rows[name].to_numpy()]) for name in ("first_seen_s", "published_s")
+    )
     named = {field: tuple[str, ...]() for field in encoding.fields}
     for row in night.features.orderBy("field", "value_index").collect():
         if row["field"] in named:
@@ -84,6 +92,7 @@ def collect_numbers(night: Night, eligible: DataFrame) -> Numbers:
     return Numbers(
         vocabulary=Vocabulary(tuple(rows["item_id"].to_pylist()), named),
         fields=fields,
-        catalogue=Catalogue(torch.from_numpy(categories_VC), torch.from_numpy(first_seen_V)),
+        catalogue=Catalogue(torch.from_numpy(categories_VC), torch.from_numpy(published_V)),
+        first_seen_V=first_seen_V,
         eligible=np.concatenate([[False], np.array(rows["eligible"].fill_null(False).to_pylist(), dtype=bool)]),
     )

@@ -1,19 +1,16 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
+from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
-    Action,
     Config,
     EvaluationConfig,
-    EventSource,
     ExamplesConfig,
     GateConfig,
-    InputConfig,
     ModelConfig,
     RecommendationsConfig,
     SeenConfig,
     SessionsConfig,
-    Snapshot,
     SparkConfig,
     TrainingConfig,
 )
@@ -23,6 +20,7 @@ __all__ = [
     "Action",
     "Config",
     "Cutoff",
+    "Derived",
     "EvaluationConfig",
     "EventSource",
     "ExamplesConfig",

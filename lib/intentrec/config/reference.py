@@ -26,7 +26,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 _SHOWN_OPTIONAL = {"input.items", "input.users"}  # null by default, yet their keys have to stand somewhere
 _HEAD = """\
-# Every key with its default, unit and meaning. Made of lib/intentrec/config/sections.py by `make pages`: change that.
+# Every key with its default, unit and meaning. Made of lib/intentrec/config by `make pages`: change that.
 # Where a comment says "required" there is no default and the value is an example. Relative paths start at the folder of
 # the config. An unknown key is refused and the nearest known one named. --set a.b=c overrides a key, --set a.0.b=c one
 # of a list.

@@ -5,7 +5,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from intentrec.config import Snapshot
+from intentrec.config import Derived, Snapshot
 from intentrec.errors import InputError
 from intentrec.events.reasons import pairs, required, sound_id, wrong_type
 from intentrec.events.times import instant_us
@@ -16,8 +16,8 @@ _USER_FIELDS = ("user_id", "segment")
 _JUDGED = ("kind", "source_file", "content_sha256", "line", "raw", "reason", "detail")
 
 
-def columns_of_snapshot(snapshot: Snapshot, kind: str) -> dict[str, str]:
-    """Return our name: their column; attributes are named ``attribute_0``, ... by sorted name.
+def columns_of_snapshot(snapshot: Snapshot, kind: str) -> dict[str, str | Derived]:
+    """Return our name: where its text comes from; attributes are named ``attribute_0``, ... by sorted name.
 
     Raises:
         InputError: the id is not mapped.
@@ -25,6 +25,9 @@ def columns_of_snapshot(snapshot: Snapshot, kind: str) -> dict[str, str]:
     wanted = f"{kind.removesuffix('s')}_id"
     if wanted not in snapshot.columns:
         raise InputError(f"input.{kind}.columns: {wanted} is not mapped, wanted the column that holds it")
+    mapped = snapshot.columns[wanted]
+    if isinstance(mapped, Derived) and mapped.constant is not None:
+        raise InputError(f"input.{kind}.columns: {wanted} is constant, wanted the column that holds it")
     fields = _ITEM_FIELDS if kind == "items" else _USER_FIELDS
     columns = {ours: theirs for ours, theirs in snapshot.columns.items() if ours in fields}
     extra = sorted(snapshot.columns.keys() - columns.keys())
@@ -50,7 +53,7 @@ def judge_items(rows: DataFrame, snapshot: Snapshot, timezone: str) -> DataFrame
         published_at, available, attributes.
     """
     mapped = snapshot.columns
-    published = instant_us("published_at", snapshot.time_unit, timezone)
+    published = instant_us("published_at", snapshot.time_unit, timezone, partial=True)
     available = F.col("available").try_cast("boolean")
     problems = [required("item_id"), sound_id("item_id")]
     if "published_at" in mapped:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from intentrec.config import Action, Cutoff, EventSource
+from intentrec.config import Action, Cutoff, Derived, EventSource
 from intentrec.events.reasons import pairs, problem, required, shown, sound_id, wrong_type
 from intentrec.events.times import as_text, instant_us, plausible, slipped
 
@@ -44,12 +44,12 @@ def bounds_of(cutoff: Cutoff, run_date: date, watermark: date | None, late_days:
     return Bounds(earliest, cutoff.end_of(newest + timedelta(days=future_days)))
 
 
-def columns_of(source: EventSource) -> dict[str, str]:
-    """Return our name: their column, of everything that is read from a source's files.
+def columns_of(source: EventSource) -> dict[str, str | Derived]:
+    """Return our name: where its text comes from, of everything that is read from a source's files.
 
     Parts of a composite event_id are named ``event_id_0``, ...; context fields ``context_0``, ... by sorted key.
     """
-    columns: dict[str, str] = {}
+    columns: dict[str, str | Derived] = {}
     for ours, theirs in source.columns.items():
         if isinstance(theirs, tuple):
             columns |= {f"event_id_{part}": column for part, column in enumerate(theirs)}
@@ -184,7 +184,7 @@ def _event_id(source: EventSource) -> Column:
     Hashed is the JSON list of the texts, so that ("a", "bc") and ("ab", "c") differ.
     """
     mapped = source.columns.get("event_id")
-    if isinstance(mapped, str):
+    if mapped is not None and not isinstance(mapped, tuple):
         return F.col("event_id")
     names = [name for name in columns_of(source) if mapped is None or name.startswith("event_id_")]
     listed = F.to_json(F.array(*(F.col(name) for name in sorted(names))))

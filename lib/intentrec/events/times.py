@@ -13,7 +13,7 @@ _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}
 _OFFSET = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
 
 
-def instant_us(name: str, unit: str, timezone: str | None) -> Column:
+def instant_us(name: str, unit: str, timezone: str | None, partial: bool = False) -> Column:
     """Read a text column as BIGINT microseconds.
 
     Args:
@@ -21,8 +21,16 @@ def instant_us(name: str, unit: str, timezone: str | None) -> Column:
         unit: s, ms, us or ns since 1970, fractions allowed and cut at microseconds; or iso.
         timezone: of iso texts without an offset; None refuses them. A local time that a clock change skips or
             repeats is read with the offset before the change.
+        partial: whether an iso text may be a year or a month, read as its first instant.
     """
-    return _iso_us(F.col(name), timezone) if unit == "iso" else _number_us(name, unit)
+    if unit != "iso":
+        return _number_us(name, unit)
+    return _iso_us(_first_day(F.col(name)) if partial else F.col(name), timezone)
+
+
+def _first_day(text: Column) -> Column:
+    year, month = text.rlike(r"^\d{4}$"), text.rlike(r"^\d{4}-\d{2}$")
+    return F.when(year, F.concat(text, F.lit("-01-01"))).when(month, F.concat(text, F.lit("-01"))).otherwise(text)
 
 
 def _number_us(name: str, unit: str) -> Column:

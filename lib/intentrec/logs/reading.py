@@ -1,6 +1,7 @@
 """A file lies in one Spark task: opened, checked whole, streamed as Arrow batches."""
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, BinaryIO, Literal, Self, cast
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from intentrec.config import Derived
 from intentrec.errors import ConfigError
 from intentrec.logs.finding import LogFile
 from intentrec.logs.opening import DamagedFileError, ForeignFileError, sha256_of, unpacked, verify
@@ -28,22 +30,42 @@ class Asked:
         format: as in the config; a Delta table is read as its Parquet files.
         columns: our name: their column, or a dotted path.
         nested: our names that may hold an object or a list, kept as JSON.
+        patterns: our name: what is kept of the column's text.
+        constants: our name: the text of every row; they are in no file.
         csv: how CSV is written.
     """
 
     format: Literal["json", "csv", "parquet", "delta"]
     columns: Mapping[str, str]
     nested: frozenset[str] = frozenset()
+    patterns: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
     csv: CsvForm = field(default_factory=CsvForm)
 
     @classmethod
-    def of(cls, format_: str, columns: Mapping[str, str], nested: Iterable[str], options: Mapping[str, Any]) -> Self:
+    def of(
+        cls, format_: str, columns: Mapping[str, str | Derived], nested: Iterable[str], options: Mapping[str, Any]
+    ) -> Self:
         """Build it from a section of the config.
 
         Raises:
             ConfigError: an option is unknown for the format, or its value makes no sense.
         """
-        return cls(cast(Any, format_), dict(columns), frozenset(nested), _csv_form(format_, options))
+        derived = {ours: column for ours, column in columns.items() if isinstance(column, Derived)}
+        found = {ours: column.column if isinstance(column, Derived) else column for ours, column in columns.items()}
+        return cls(
+            format=cast(Any, format_),
+            columns={ours: theirs for ours, theirs in found.items() if theirs is not None},
+            nested=frozenset(nested),
+            patterns={ours: re.compile(column.pattern) for ours, column in derived.items() if column.pattern},
+            constants={ours: column.constant for ours, column in derived.items() if column.constant},
+            csv=_csv_form(format_, options),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of our names, in the order in which rows hold them."""
+        return (*self.columns, *self.constants)
 
 
 def _csv_form(format_: str, options: Mapping[str, Any]) -> CsvForm:
@@ -91,7 +113,7 @@ def read_rows(
         its rows; ``known``: instead, if its content was read before; ``foreign``: instead, if a wanted column is
         missing or the file cannot be opened: the run must be refused with ``detail``.
     """
-    schema = ", ".join(f"`{name}` {'BIGINT' if name == 'line' else 'STRING'}" for name in (*_FIXED, *asked.columns))
+    schema = ", ".join(f"`{name}` {'BIGINT' if name == 'line' else 'STRING'}" for name in (*_FIXED, *asked.names))
     if files and files[0].remote:
         contents = spark.read.format("binaryFile").load([file.path for file in files]).select("path", "content")
         return contents.mapInArrow(_reader_of_contents(asked, known), schema)
@@ -169,18 +191,29 @@ def _chunks(file: BinaryIO, path: str, asked: Asked) -> Iterator[Chunk]:
 
 def _batch(path: str, sha256: str, chunk: Chunk, asked: Asked) -> Any:
     size = len(chunk.lines)
-    columns = [*zip(*chunk.rows, strict=True)]
+    columns = dict(zip(asked.columns, zip(*chunk.rows, strict=True), strict=True))
+    texts: list[Sequence[str | None]] = [_kept(asked.patterns.get(ours), column) for ours, column in columns.items()]
+    texts += [[text] * size for text in asked.constants.values()]
     fixed = [["row"] * size, [path] * size, [sha256] * size, chunk.lines, chunk.raws, chunk.reasons, chunk.details]
     arrays = [
         pa.array(values, pa.int64() if name == "line" else pa.string())
         for name, values in zip(_FIXED, fixed, strict=True)
     ]
-    arrays += [pa.array(values, pa.string()) for values in columns]
-    return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.columns])
+    arrays += [pa.array(values, pa.string()) for values in texts]
+    return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.names])
+
+
+def _kept(pattern: re.Pattern[str] | None, texts: Sequence[str | None]) -> Sequence[str | None]:
+    """Return what the pattern's group (without one: the pattern) matches in each text; nothing is null."""
+    if pattern is None:
+        return texts
+    group = pattern.groups
+    found = (None if text is None else pattern.search(text) for text in texts)
+    return [(match.group(group) or None) if match else None for match in found]
 
 
 def _notice(path: str, kind: str, sha256: str, detail: str | None, asked: Asked) -> Any:
-    values = [kind, path, sha256, None, None, None, detail, *(None for _ in asked.columns)]
-    types = [pa.int64() if name == "line" else pa.string() for name in (*_FIXED, *asked.columns)]
+    values = [kind, path, sha256, None, None, None, detail, *(None for _ in asked.names)]
+    types = [pa.int64() if name == "line" else pa.string() for name in (*_FIXED, *asked.names)]
     arrays = [pa.array([value], type_) for value, type_ in zip(values, types, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.columns])
+    return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.names])

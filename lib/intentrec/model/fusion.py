@@ -66,7 +66,7 @@ class ItemTable(nn.Module):
 class EventFusion(nn.Module):
     """Join everything known of an event when it happened."""
 
-    first_seen_V: Tensor
+    published_V: Tensor
 
     def __init__(self, shape: NetworkShape, catalogue: Catalogue) -> None:
         """Build one small table per field that ``shape`` switches on."""
@@ -82,7 +82,7 @@ class EventFusion(nn.Module):
         inputs = shape.width + field_width * (len(self.fields) + len(self.times))
         self.joined = nn.Linear(inputs, shape.width, bias=False)  # a bias would outweigh inputs of this size
         self.norm, self.dropout = nn.LayerNorm(shape.width), Dropout(shape.dropout)
-        self.register_buffer("first_seen_V", catalogue.first_seen_V, persistent=False)
+        self.register_buffer("published_V", catalogue.published_V, persistent=False)
 
     def forward(self, item_BLD: Tensor, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor) -> Tensor:
         """Return float [B, L, D], 0 at padding.
@@ -107,7 +107,7 @@ class EventFusion(nn.Module):
         if name == "hour":
             return times_BL.div(3600, rounding_mode="floor").remainder(_HOURS)
         if name == "age":
-            return age_buckets(times_BL - self.first_seen_V[items_BL]).add(1).masked_fill(items_BL == 0, 0)
+            return age_buckets(times_BL - self.published_V[items_BL]).add(1).masked_fill(items_BL == 0, 0)
         before_BL = F.pad(times_BL[:, :-1], (1, 0))
         return pause_buckets(times_BL - before_BL).add(1).masked_fill(before_BL == 0, 0)
 

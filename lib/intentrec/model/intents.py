@@ -77,10 +77,24 @@ def intent_labels(
         elif head == "novelty":
             own_BLK = _novelty(catalogue, items_BL)[..., None]
         else:
-            ages_BL = age_buckets(times_BL - catalogue.first_seen_V[items_BL])
-            own_BLK = ages_BL.masked_fill(items_BL == 0, -1)[..., None]
+            ages_BL = age_buckets(times_BL - catalogue.published_V[items_BL])
+            unknown_BL = (items_BL == 0) | (times_BL < _ages_known_since(catalogue))
+            own_BLK = ages_BL.masked_fill(unknown_BL, -1)[..., None]
         labels[head] = _of_next(own_BLK, times_BL)
     return labels
+
+
+def _ages_known_since(catalogue: Catalogue) -> Tensor:
+    """Return the second since which an item could have any age that one has at the end of the log.
+
+    Where ages count from an item's first event, none is older than the log: in its first days everything is new, and
+    what is learnt there of ages is wrong ever after. An event counts once the log is as old as the oldest label that it
+    comes to hold.
+    """
+    published = catalogue.published_V[1:]
+    begins, ends = published.min(), published.max()
+    bounds = torch.tensor([0, *(bound for bound, _ in _AGES)], device=published.device)
+    return begins + bounds[age_buckets(ends - begins)]
 
 
 def _novelty(catalogue: Catalogue, items_BL: Tensor) -> Tensor:

@@ -138,19 +138,19 @@ class Catalogue:
 
     Attributes:
         categories_VC: int64 value indices of the feature ``categories``, main category first, 0 where there are fewer.
-        first_seen_V: int64, UTC seconds since 1970 of the item's first event; 0 in row 0.
+        published_V: int64, UTC seconds since 1970 since which the item can be had; 0 in row 0.
     """
 
     categories_VC: Tensor
-    first_seen_V: Tensor
+    published_V: Tensor
 
     @classmethod
-    def without_categories(cls, first_seen: Sequence[int]) -> "Catalogue":
-        """Return a catalogue of items that have no category; ``first_seen`` starts at item 1."""
-        first_seen_V = torch.tensor([0, *first_seen], dtype=torch.int64)
-        return cls(torch.zeros(len(first_seen_V), 0, dtype=torch.int64), first_seen_V)
+    def without_categories(cls, published: Sequence[int]) -> "Catalogue":
+        """Return a catalogue of items that have no category; ``published`` starts at item 1."""
+        published_V = torch.tensor([0, *published], dtype=torch.int64)
+        return cls(torch.zeros(len(published_V), 0, dtype=torch.int64), published_V)
 
     @property
     def num_items(self) -> int:
         """Greatest item index."""
-        return len(self.first_seen_V) - 1
+        return len(self.published_V) - 1

@@ -64,7 +64,7 @@ class _Training:
         self._warm_start(network)
         self.network = network.to(self.device)
         self.catalogue = Catalogue(
-            self.catalogue.categories_VC.to(self.device), self.catalogue.first_seen_V.to(self.device)
+            self.catalogue.categories_VC.to(self.device), self.catalogue.published_V.to(self.device)
         )
         self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings)
         self.label_counts = no_labels(self.network)
@@ -225,7 +225,7 @@ class _Training:
 
     def _save(self) -> tuple[tuple[str, str, int], ...]:
         facts = {"label_counts": self.progress.label_counts, "best_epoch": self.progress.best_epoch}
-        catalogue = Catalogue(self.catalogue.categories_VC.cpu(), self.catalogue.first_seen_V.cpu())
+        catalogue = Catalogue(self.catalogue.categories_VC.cpu(), self.catalogue.published_V.cpu())
         artifact = Artifact(self.job.shape, self.best, catalogue, self.vocabulary, facts)
         files = save_artifact(Path(self.job.output), artifact)
         shutil.rmtree(self.job.checkpoints, ignore_errors=True)
