@@ -59,7 +59,8 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
     """Write the three splits in one commit: train, then the validation days, then the held-out days."""
     held_out = run.config.evaluation.holdout_days
     validated = held_out + run.config.evaluation.validation_days
-    train = training_sequences(events, "train", None, night.end(validated), night.shape)
+    share = run.config.examples.max_user_share
+    train = training_sequences(events, "train", None, night.end(validated), night.shape, share)
     validation = training_sequences(events, "validation", night.end(validated), night.end(held_out), night.shape)
     holdout = training_sequences(events, "holdout", night.end(held_out), night.end(), night.shape)
     rows = train.unionByName(validation).unionByName(holdout).persist()

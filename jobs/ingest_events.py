@@ -43,8 +43,10 @@ def ingest_events(run: Run) -> dict[str, int]:
         decided = stage.with_verdict(judged.where(F.col("kind") == "row"), known, books)
         with _kept(decided):
             counts = stage.count_rows(decided, read)
-            stage.refuse_too_many(counts.values(), run.config.input.max_rejected_share)
+            settings = run.config.input
+            stage.refuse_too_many(counts, settings.max_rejected_share, settings.max_rejected_share_of_file)
             counters, bad_snapshots = _count_snapshots(run, snapshots)
+            _compare_items(run, snapshots, stage.watermark_of(books))
             _write_events(run, layout, decided, dates)
             contents = {sha256 for _, sha256 in read} | bad_snapshots
             held = not plan.leftover.isdisjoint(contents)
@@ -144,6 +146,14 @@ def _count_snapshots(run: Run, snapshots: Snapshots) -> tuple[dict[str, int], se
         counters |= {f"{kind}_{name}": rows for name, rows in counted.items()}
         bad |= contents
     return counters, bad
+
+
+def _compare_items(run: Run, snapshots: Snapshots, before: date | None) -> None:
+    """Compare the catalogue with that of the newest night before, if tonight is newer."""
+    if "items" in snapshots and before is not None and before < run.run_date:
+        snapshot, judged = snapshots["items"]
+        items = run.warehouse.read(ITEMS).where(F.col("run_date") == F.lit(before))
+        stage.refuse_lost_items(judged, items, snapshot.path, run.config.input.max_items_gone_share)
 
 
 def _write_events(run: Run, layout: str, decided: DataFrame, dates: list[date]) -> None:

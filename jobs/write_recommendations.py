@@ -115,7 +115,7 @@ def _write_segments(
     hours = window_of(popular.name)
     recent = timeline(night.sessions, night.end(), night.end() - timedelta(hours=hours))
     segments = tonight(run, USERS).where(F.col("segment").isNotNull()).select("user_id", "segment")
-    own = recent.join(F.broadcast(eligible), "item_id", "left_semi").join(segments, "user_id")
+    own = recent.where(~F.col("by_bot")).join(F.broadcast(eligible), "item_id", "left_semi").join(segments, "user_id")
     counts = own.groupBy("segment", "item_id").agg(F.count(F.lit(1)).alias("num_events"))
     best = zip(plan.filler[: 2 * plan.k].tolist(), plan.filler_scores[: 2 * plan.k].tolist(), strict=True)
     rows = [(plan.items[item], place, value) for place, (item, value) in enumerate(best)]

@@ -5,13 +5,13 @@ from chispa import assert_df_equality
 
 from intentrec.baselines import popularity, transitions
 
-EVENTS = "user_id STRING, item_index INT, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING"
+EVENTS = "user_id STRING, item_index INT, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, by_bot BOOLEAN"
 PAIRS = "item_index INT, successor_index INT, weight BIGINT, total BIGINT"
 CUTOFF = datetime(2024, 5, 2, tzinfo=UTC)
 
 
-def event(user, item, moment, sequence=0, event_id="e"):
-    return (user, item, moment, sequence, event_id)
+def event(user, item, moment, sequence=0, event_id="e", by_bot=False):
+    return (user, item, moment, sequence, event_id, by_bot)
 
 
 def before(**length):
@@ -31,6 +31,7 @@ def test_each_window_ends_before_the_cutoff_and_starts_on_the_hour(spark):
             event("ann", 3, CUTOFF),  # the future
             event("ann", 4, before(hours=3, seconds=1)),  # too old for both
             event("ann", 0, before(minutes=1)),  # no known item
+            event("bot", 1, before(minutes=1), by_bot=True),
         ],
         EVENTS,
     )

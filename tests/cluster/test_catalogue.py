@@ -44,7 +44,9 @@ def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spa
     night = Night(
         run_date=DAY, cutoff=Cutoff("UTC", "00:00"), encoding=Encoding(("device", "categories", "action"), 2),
         shape=Shape(DAY, 9, 4), window_days=None, seen=None, sessions=spark.createDataFrame([], SESSIONS.schema),
-        items=spark.createDataFrame([(DAY, item, None, own, on, True, [], "r") for item, own, on in items], ITEMS.schema),
+        items=spark.createDataFrame(
+            [(DAY, name, None, own, day, True, [], "r") for name, own, day in items], ITEMS.schema
+        ),
         vocabulary=spark.createDataFrame([(DAY, *row) for row in vocabulary], VOCABULARY.schema),
         features=spark.createDataFrame([(DAY, *row) for row in features], FEATURE_VOCABULARY.schema),
     )  # fmt: skip

@@ -11,9 +11,11 @@ from intentrec.events import (
     judge_items,
     judge_users,
     refuse_bad_snapshot,
+    refuse_lost_items,
     users_from_snapshot,
 )
 from intentrec.tables import EVENTS
+from intentrec.tables import ITEMS as ITEMS_TABLE
 
 DAY = date(2024, 5, 1)
 ITEMS = Snapshot(
@@ -99,6 +101,23 @@ def test_without_a_catalogue_every_item_of_the_events_is_available(spark):
     assert [(row.item_id, utc(row.published_at), row.available) for row in rows] == [
         ("tea", datetime(2024, 5, 1, 8, tzinfo=UTC), True)
     ]
+
+
+def test_a_catalogue_without_too_many_of_yesterdays_items_is_refused(spark):
+    yesterday = [("tea", True), ("cup", True), ("pot", True), ("jug", True), ("old", False)]
+    before = spark.createDataFrame(
+        [(DAY, item, None, [], None, there, [], "run") for item, there in yesterday], ITEMS_TABLE.schema
+    )
+    tonight = [{"item_id": "tea"}, {"item_id": "cup"}, {"item_id": "pot", "available": "no"}, {"item_id": "new"}]
+    judged = judge_items(read(spark, ITEMS, "items", *tonight), ITEMS, "UTC")
+    refuse_lost_items(judged, before, "items.csv", 0.5)  # pot and jug, of the four that could be had
+    refuse_lost_items(judged, before.limit(0), "items.csv", 0.0)
+    with pytest.raises(InputError) as error:
+        refuse_lost_items(judged, before, "items.csv", 0.49)
+    assert str(error.value) == (
+        "input.items: items.csv: 2 of the 4 items that could be had the night before are gone, 'jug' for one, wanted "
+        "at most 49.00%; deliver the whole catalogue, or raise input.max_items_gone_share; no table was changed"
+    )
 
 
 def test_bad_rows_of_a_catalogue_are_counted_and_too_many_refuse_it(spark):

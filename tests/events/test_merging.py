@@ -120,18 +120,34 @@ def test_the_books_and_both_tables_follow_from_the_verdicts(spark):
 
 
 def test_too_many_refused_rows_are_told_by_reason_with_an_example():
-    counts = [
-        Count(6, 0, {"bad_id": 1, "future": 2}, {"bad_id": "a:3: why", "future": "a:5: when"}),
-        Count(0, 0, {"bad_id": 1}, {"bad_id": "b:1: why"}),
-    ]
-    refuse_too_many(counts, 0.4)  # exactly the share is allowed
-    refuse_too_many([], 0.0)
+    counts = {
+        ("a", "1"): Count(6, 0, {"bad_id": 1, "future": 2}, {"bad_id": "a:3: why", "future": "a:5: when"}),
+        ("b", "2"): Count(0, 0, {"bad_id": 1}, {"bad_id": "b:1: why"}),
+    }
+    refuse_too_many(counts, 0.4, 0.0)  # exactly the share is allowed
+    refuse_too_many({}, 0.0, 0.0)
     with pytest.raises(InputError) as error:
-        refuse_too_many(counts, 0.39)
+        refuse_too_many(counts, 0.39, 1.0)
     assert str(error.value) == (
         "input.events: 4 of 10 rows refused (40.00%), wanted at most 39.00%: bad_id 2 (a:3: why); "
         "future 2 (a:5: when). Correct the files or the mapping, or raise input.max_rejected_share; "
         "no table was changed"
+    )
+
+
+def test_a_file_of_which_too_much_is_refused_stops_the_run_however_small_its_part_of_it():
+    others = ("a", "1"), Count(10_000)
+    slipped = Count(10, 0, {"unit_slip": 10, "future": 99}, {"unit_slip": "b:1: why", "future": "b:9: when"})
+    few = Count(0, 0, {"unit_slip": 9}, {"unit_slip": "b:1: why"})
+    broken = Count(0, 0, {"file_unreadable": 10}, {"file_unreadable": "b: why"})
+    for count in (few, broken):
+        refuse_too_many(dict([others, (("b", "2"), count)]), 0.1, 0.0)
+    refuse_too_many(dict([others, (("b", "2"), slipped)]), 0.1, 10 / 119)  # exactly the share is allowed
+    with pytest.raises(InputError) as error:
+        refuse_too_many(dict([others, (("b", "2"), slipped)]), 0.1, 0.05)
+    assert str(error.value) == (
+        "input.events: b: 10 of 119 rows refused, wanted at most 5.00%: unit_slip 10 (b:1: why). Correct the file or "
+        "the mapping, or raise input.max_rejected_share_of_file; no table was changed"
     )
 
 

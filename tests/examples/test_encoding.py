@@ -9,8 +9,8 @@ from intentrec.tables import FEATURE_VOCABULARY, ITEMS, VOCABULARY
 DAY = date(2024, 5, 1)
 NINE = datetime(2024, 5, 1, 9, tzinfo=UTC)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
-    "weight FLOAT, features ARRAY<INT>"
+    "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, "
+    "item_index INT, weight FLOAT, features ARRAY<INT>"
 )
 
 
@@ -43,12 +43,13 @@ def test_items_keep_their_first_categories_in_catalogue_order(spark):
 def test_events_become_numbers_and_unknown_ones_zero(spark, weights, of_buy):
     events = spark.createDataFrame(
         [
-            ("ann", NINE, 0, "e1", "tea", "view", None, [("device", "phone")]),
-            ("ann", NINE, 1, "e2", "tea", "buy", None, [("device", "fridge")]),
-            ("ann", NINE, 2, "e3", "jar", "view", None, []),
+            ("ann", False, NINE, 0, "e1", "tea", "view", None, [("device", "phone")]),
+            ("ann", False, NINE, 1, "e2", "tea", "buy", None, [("device", "fridge")]),
+            ("ann", False, NINE, 2, "e3", "jar", "view", None, []),
+            ("bot", True, NINE, 0, "e4", "tea", "view", None, []),
         ],
-        "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, item_id STRING, action STRING, "
-        "value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>",
+        "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, item_id STRING, "
+        "action STRING, value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>",
     )
     vocabulary = spark.createDataFrame([(DAY, "tea", 7, NINE)], VOCABULARY.schema)
     features = spark.createDataFrame(
@@ -58,9 +59,10 @@ def test_events_become_numbers_and_unknown_ones_zero(spark, weights, of_buy):
     encoded = encode(events, vocabulary, features, categories, Encoding(("action", "categories", "device"), 2, weights))
     expected = spark.createDataFrame(
         [
-            ("ann", NINE, 0, "e1", "view", 7, 1.0, [2, 3, 0, 1]),
-            ("ann", NINE, 1, "e2", "buy", 7, of_buy, [1, 3, 0, 0]),
-            ("ann", NINE, 2, "e3", "view", 0, 0.0, [2, 0, 0, 0]),
+            ("ann", False, NINE, 0, "e1", "view", 7, 1.0, [2, 3, 0, 1]),
+            ("ann", False, NINE, 1, "e2", "buy", 7, of_buy, [1, 3, 0, 0]),
+            ("ann", False, NINE, 2, "e3", "view", 0, 0.0, [2, 0, 0, 0]),
+            ("bot", True, NINE, 0, "e4", "view", 7, 0.0, [2, 3, 0, 0]),
         ],
         ENCODED_COLUMNS,
     )

@@ -6,8 +6,8 @@ from intentrec.examples import JUDGED_COLUMNS, Shape, judged_users
 
 DAY = date(2024, 5, 1)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
-    "weight FLOAT, features ARRAY<INT>"
+    "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, "
+    "item_index INT, weight FLOAT, features ARRAY<INT>"
 )
 
 
@@ -16,7 +16,7 @@ def at(hour):
 
 
 def event(user, hour, item, weight=1.0):
-    return (user, at(hour), 0, f"{user}{hour}", "view", item, weight, [])
+    return (user, False, at(hour), 0, f"{user}{hour}", "view", item, weight, [])
 
 
 def seen_rows(spark, *rows):
@@ -70,7 +70,7 @@ def test_every_judged_day_is_told_by_what_lies_before_it(spark):
 
 def test_an_item_seen_long_ago_counts_again(spark):
     month = [datetime(2024, 5, day, 12, tzinfo=UTC) for day in (1, 2, 4)]
-    rows = [("ann", when, 0, f"e{when}", "view", 1, 1.0, []) for when in month]
+    rows = [("ann", False, when, 0, f"e{when}", "view", 1, 1.0, []) for when in month]
     events = spark.createDataFrame(rows, ENCODED_COLUMNS)
     seen = spark.createDataFrame(
         [("ann", 1, when) for when in month], "user_id STRING, item_index INT, occurred_at TIMESTAMP"

@@ -8,8 +8,8 @@ from intentrec.tables import EXAMPLES, HISTORIES, VOCABULARY
 
 DAY = date(2024, 5, 1)
 ENCODED_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, item_index INT, "
-    "weight FLOAT, features ARRAY<INT>"
+    "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, "
+    "item_index INT, weight FLOAT, features ARRAY<INT>"
 )
 
 
@@ -23,7 +23,8 @@ def seconds(*hours):
 
 def encoded(spark, user, *items):
     rows = [
-        (user, at(hour), 0, f"e{hour}", "view", item, 1.0, [item * 10, item * 100]) for hour, item in enumerate(items)
+        (user, False, at(hour), 0, f"e{hour}", "view", item, 1.0, [item * 10, item * 100])
+        for hour, item in enumerate(items)
     ]
     return spark.createDataFrame(rows, ENCODED_COLUMNS)
 
@@ -47,6 +48,19 @@ def test_every_event_but_the_first_is_a_target_of_exactly_one_row(spark):
         F_SCHEMA,
     )
     assert_frames_equal(rows, expected)
+
+
+def test_of_a_user_with_too_large_a_share_only_the_latest_events_stay_targets(spark):
+    events = encoded(spark, "ann", 1, 2, 3, 4, 5).unionByName(encoded(spark, "bob", 6, 7, 8))
+    rows = training_sequences(events, "train", None, at(5), Shape(DAY, 2, 0), max_share=0.5)
+    targets = {tuple(row["items"]): row["weights"][1] for row in rows.collect()}
+    # of eight events four: ann's 5, 4, 3 and 2 are the latest; all of bob's are fewer
+    assert targets == {(4, 5): 1.0, (3, 4): 1.0, (2, 3): 1.0, (1, 2): 1.0, (6, 7): 1.0, (7, 8): 1.0}
+    rows = training_sequences(events, "train", None, at(5), Shape(DAY, 2, 0), max_share=0.3)
+    kept = {tuple(row["items"]) for row in rows.collect()}
+    assert kept == {(4, 5), (3, 4), (6, 7), (7, 8)}  # a share of 0.3 is two events: (2, 3) and (1, 2) have no target
+    rows = training_sequences(events, "train", None, at(5), Shape(DAY, 3, 0), max_share=0.0)
+    assert {tuple(row["items"][-2:]) for row in rows.collect()} == {(4, 5), (2, 3), (7, 8)}  # three are always left
 
 
 def test_earlier_events_are_context_and_rows_without_a_target_are_left_out(spark):

@@ -8,8 +8,8 @@ from intentrec.tables import FEATURE_VOCABULARY, ITEMS, SESSIONS, VOCABULARY
 
 DAY = date(2024, 5, 1)
 EVENT_COLUMNS = (
-    "user_id STRING, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, item_id STRING, action STRING, "
-    "value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>"
+    "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, item_id STRING, "
+    "action STRING, value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>"
 )
 
 
@@ -18,13 +18,20 @@ def at(hour, minute=0):
 
 
 def event(user, moment, item, action="view", device="phone"):
-    return (user, moment, 0, f"{user}-{moment:%H%M}", item, action, None, [("device", device)])
+    return (user, False, moment, 0, f"{user}-{moment:%H%M}", item, action, None, [("device", device)])
 
 
 def session(user, *events):
-    structs = [each[1:] for each in events]
-    start, end = events[0][1], events[-1][1]
+    structs = [each[2:] for each in events]
+    start, end = events[0][2], events[-1][2]
     return (f"s-{user}-{start:%H%M}", user, start, end, len(events), structs, [], start, start.date(), "run")
+
+
+def test_events_of_a_session_with_a_bots_flag_are_marked(spark):
+    own = session("ann", event("ann", at(8), "tea"))
+    rows = [(*own[:6], flags, *own[7:]) for flags in (["bot_one_item", "cut_at_end"], ["cut_at_end"], [])]
+    seen = timeline(spark.createDataFrame(rows, SESSIONS.schema), until=at(9))
+    assert sorted(row.by_bot for row in seen.collect()) == [False, False, True]
 
 
 def test_the_timeline_ends_right_before_the_cut_off_and_begins_at_its_start(spark):

@@ -5,7 +5,7 @@ import pytest
 from chispa import assert_df_equality
 
 from intentrec.errors import SchemaError
-from intentrec.sessions import Limits, exploded, sessionize, sessions_to_rebuild
+from intentrec.sessions import BotRules, Limits, exploded, sessionize, sessions_to_rebuild
 from intentrec.tables import EVENTS, SESSIONS
 
 MINUTE = 60_000_000
@@ -103,6 +103,29 @@ def test_a_session_cut_inside_one_instant_has_its_own_id_and_keeps_it(spark):
     assert_same(again, spark.createDataFrame([expected], SESSIONS.schema))
     marks = [(row.event_id, row.held_id is not None) for row in exploded(stored).orderBy("event_id").collect()]
     assert marks == [("e0", False), ("e1", False), ("e2", False), ("e3", True)]
+
+
+def test_a_session_that_begins_in_the_instant_in_which_a_purchase_ended_one_keeps_its_id(spark):
+    limits = Limits(30 * MINUTE, 24 * 60 * MINUTE, 3, cut_after=("view",))
+    stored = sessionize(events(spark, event("e0", "ann", 0), event("e1", "ann", 0)), limits, "run")
+    micros = (at(0) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    second = session("ann", ("e1", 0, 0), identity=f"{micros}/2/e1|ann")
+    expected = spark.createDataFrame([session("ann", ("e0", 0, 0)), second], SESSIONS.schema)
+    assert_same(stored, expected)
+    again = sessionize(events(spark), limits, "run", stored.where("events[0].event_id = 'e1'"))
+    assert_same(again, spark.createDataFrame([second], SESSIONS.schema))
+
+
+def test_flags_are_sorted_rules_of_bots_first(spark):
+    limits = Limits(30 * MINUTE, 24 * 60 * MINUTE, 2, bots=BotRules(2, 2, None, None, None, 1))
+    rows = events(spark, *(event(f"e{number}", "ann", number) for number in range(3)))
+    expected = [
+        session(
+            "ann", ("e0", 0, 0), ("e1", 1, 0), flags=["bot_events_per_hour", "bot_events_per_session", "cut_at_end"]
+        ),
+        session("ann", ("e2", 2, 0), flags=["cut_at_start"], chain=0),
+    ]
+    assert_same(sessionize(rows, limits, "run"), spark.createDataFrame(expected, SESSIONS.schema))
 
 
 def test_a_missing_column_is_named_with_its_table(spark):

@@ -15,7 +15,8 @@ def popularity(events: DataFrame, cutoffs: Sequence[datetime], hours: Sequence[i
     """Count the events of every item in windows that end at each cut-off, all of them in one pass.
 
     Args:
-        events: one row per event: item_index INT (0: no known item, not counted), occurred_at TIMESTAMP.
+        events: one row per event: item_index INT (0: no known item, not counted), occurred_at TIMESTAMP, by_bot
+            BOOLEAN (true: not counted).
         cutoffs: aware instants; an event at a cut-off or after it is not counted for it.
         hours: lengths of the windows; an event exactly so long before the cut-off is counted.
 
@@ -39,7 +40,7 @@ def popularity(events: DataFrame, cutoffs: Sequence[datetime], hours: Sequence[i
     ]
     looked_at = (occurred_at < _instant(max(cutoffs))) & (occurred_at >= _instant(min(cutoffs) - longest))
     return (
-        events.where((F.col("item_index") != 0) & looked_at)
+        events.where((F.col("item_index") != 0) & ~F.col("by_bot") & looked_at)
         .select(F.explode(F.array(*windows)).alias("window"), "item_index")
         .where(F.col("window").isNotNull())
         .groupBy("window.day", "window.hours", "item_index")
@@ -54,7 +55,8 @@ def transitions(
 
     Args:
         events: one row per event: user_id, item_index INT (0: no known item, left out first), occurred_at TIMESTAMP,
-            sequence, event_id. Events of a user are ordered by (occurred_at, sequence, event_id).
+            sequence, event_id, by_bot (true: left out first). Events of a user are ordered by (occurred_at, sequence,
+            event_id).
         cutoff: aware instant; an event at it or after it is not counted.
         num_successors: successors kept per item, the heaviest; ties go to the smaller item_index.
         max_pause: pairs further apart in time are not counted, so the gap of sessions keeps pairs within
@@ -72,7 +74,7 @@ def transitions(
     if not 1 <= reach <= MAX_REACH:
         raise ValueError(f"reach: wanted 1 to {MAX_REACH}, is {reach}")
     pairs = (
-        events.where((F.col("item_index") != 0) & (F.col("occurred_at") < end))
+        events.where((F.col("item_index") != 0) & ~F.col("by_bot") & (F.col("occurred_at") < end))
         .withColumn("followers", _followers(reach))
         .select("item_index", "occurred_at", F.explode("followers").alias("next"))
         .select("item_index", "next.successor_index", "next.weight", _pause("occurred_at", "next.occurred_at"))

@@ -3,6 +3,8 @@
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
+    AdaptiveGapConfig,
+    BotsConfig,
     Config,
     EvaluationConfig,
     ExamplesConfig,
@@ -18,6 +20,8 @@ from intentrec.config.sections import (
 __all__ = [
     "STAGES",
     "Action",
+    "AdaptiveGapConfig",
+    "BotsConfig",
     "Config",
     "Cutoff",
     "Derived",

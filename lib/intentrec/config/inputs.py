@@ -139,3 +139,12 @@ class InputConfig(Section):
     late_days: StrictInt = Field(3, ge=0, description="days behind the newest run date; older events are rejected")
     future_days: StrictInt = Field(1, ge=0, description="days ahead of the newest run date; later events are rejected")
     max_rejected_share: Share = Field(0.01, description="of the rows of a run; above it nothing is published, exit 3")
+    max_rejected_share_of_file: Share = Field(
+        0.5,
+        description="the same for the rows of one file; rows that come too early or too late, files that cannot be "
+        "unpacked, and up to 9 rows of a file count for the run alone",
+    )
+    max_items_gone_share: Share = Field(
+        0.5,
+        description="of the items that could be had the night before; if more are gone nothing is published, exit 3",
+    )

@@ -7,7 +7,35 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
 from intentrec.config.inputs import InputConfig
-from intentrec.config.section import Count, Section, known_timezone
+from intentrec.config.section import Count, Section, Share, known_timezone
+
+
+class AdaptiveGapConfig(Section):
+    """A gap that follows the rhythm of the session."""
+
+    factor: Annotated[float, Field(gt=1)] | None = Field(
+        None, description="a pause above so many mean pauses of the session so far ends it; null: gap_minutes for all"
+    )
+    min_minutes: Count = Field(5, description="no pause of this or less ends it; one above gap_minutes always does")
+
+
+class BotsConfig(Section):
+    """What no person does in one session: it is kept and flagged; no training, no popularity; null: rule off."""
+
+    events_per_hour: Annotated[StrictInt, Field(gt=1)] | None = Field(
+        600, description="flags bot_events_per_hour: so many events or more within less than 60 minutes"
+    )
+    events_per_session: Annotated[StrictInt, Field(gt=1)] | None = Field(
+        1000, description="flags bot_events_per_session: so many events or more"
+    )
+    distinct_items: Annotated[StrictInt, Field(gt=1)] | None = Field(
+        500, description="flags bot_distinct_items: so many different items or more"
+    )
+    equal_pauses: Share | None = Field(
+        0.9, description="flags bot_equal_pauses: least share of one pause, in whole seconds and not 0, of all pauses"
+    )
+    one_item: Share | None = Field(0.95, description="flags bot_one_item: least share of one item of the events")
+    min_events: Count = Field(100, description="sessions with fewer events are not judged by the two shares")
 
 
 class SessionsConfig(Section):
@@ -16,6 +44,9 @@ class SessionsConfig(Section):
     gap_minutes: Count = Field(30, description="longest pause inside a session; a pause of exactly this does not split")
     max_hours: Count = Field(24, description="longest session; a longer one is cut")
     max_events: Count = Field(1000, description="most events in a session; more are cut")
+    cut_after: tuple[str, ...] = Field((), description="actions that end a session, a purchase say")
+    adaptive_gap: AdaptiveGapConfig = AdaptiveGapConfig()
+    bots: BotsConfig = BotsConfig()
 
 
 class ExamplesConfig(Section):
@@ -27,6 +58,9 @@ class ExamplesConfig(Section):
     )
     event_features: tuple[str, ...] = Field(
         ("action", "categories"), description="action, categories, and names of context columns of the events"
+    )
+    max_user_share: Share = Field(
+        0.05, description="of all training events; of a user with more only the latest are targets"
     )
     max_categories: Count = Field(4, description="categories of an item that the model reads, in catalogue order")
 

@@ -7,6 +7,7 @@ from intentrec.events.catalogue import (
     judge_items,
     judge_users,
     refuse_bad_snapshot,
+    refuse_lost_items,
     users_from_snapshot,
 )
 from intentrec.events.deliveries import (
@@ -62,6 +63,7 @@ __all__ = [
     "read_books",
     "read_rejected",
     "refuse_bad_snapshot",
+    "refuse_lost_items",
     "refuse_too_many",
     "users_from_snapshot",
     "watermark_of",

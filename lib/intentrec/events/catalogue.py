@@ -158,6 +158,33 @@ def _raise_duplicate(judged: DataFrame, key: str, where: str) -> None:
     raise InputError(f"{where}: {key} {twice[key]!r} stands {twice.rows} times ({told}), wanted once; correct the file")
 
 
+def refuse_lost_items(judged: DataFrame, before: DataFrame, path: str, most: float) -> None:
+    """Refuse a catalogue that lacks too many of the items that could be had before; one Spark action.
+
+    Args:
+        judged: of ``judge_items``.
+        before: ITEMS rows of the night before.
+        path: as in the config, for errors.
+        most: greatest share of items that are gone or not available any more.
+
+    Raises:
+        InputError: more are gone.
+    """
+    now = judged.where((F.col("kind") == "row") & F.col("reason").isNull() & F.col("available"))
+    old = before.where("available").join(now.select("item_id", F.lit(True).alias("there")), "item_id", "left")
+    lost = F.col("there").isNull()
+    found = old.agg(
+        F.count("*").alias("old"), F.sum(lost.cast("int")).alias("lost"), F.min(F.when(lost, F.col("item_id")))
+    )
+    num_old, num_lost, example = found.collect()[0]
+    if num_old and num_lost > most * num_old:
+        raise InputError(
+            f"input.items: {path}: {num_lost:,} of the {num_old:,} items that could be had the night before are gone, "
+            f"{example!r} for one, wanted at most {most:.2%}; deliver the whole catalogue, or raise "
+            "input.max_items_gone_share; no table was changed"
+        )
+
+
 def items_from_catalogue(judged: DataFrame, first_events: DataFrame, run_date: date, run_id: str) -> DataFrame:
     """Return the ITEMS rows of a run date from a catalogue.
 

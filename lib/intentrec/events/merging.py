@@ -11,7 +11,9 @@ from intentrec.errors import InputError
 from intentrec.events.deliveries import Book, Rejected
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE
 
-_TOLD = 3  # reasons that an error names
+_REASONS_TOLD = 3  # by an error
+_FEW = 9  # rows of a file
+_NO_SLIP = ("future", "too_late", "file_unreadable")  # the rows are sound, or there are none
 
 
 def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
@@ -137,13 +139,28 @@ def _example(row: Row) -> str:
     return f"{place}: {row.example.detail}"
 
 
-def refuse_too_many(counts: Iterable[Count], most: float) -> None:
-    """Refuse a run of whose rows too many were quarantined.
+def refuse_too_many(counts: Mapping[tuple[str, str], Count], most: float, most_of_file: float) -> None:
+    """Refuse a run of whose rows, or of one of whose files, too many were quarantined.
+
+    Args:
+        counts: by (path, content_sha256).
+        most: greatest share of the rows of all files.
+        most_of_file: greatest share of one file's rows; only reasons count that speak against the file or its mapping,
+            and only from ten rows on: one bad line in a file of one is no slip of the mapping.
 
     Raises:
-        InputError: the share is above ``most``; names the most frequent reasons with an example each.
+        InputError: a share is above its limit; names the most frequent reasons with an example each.
     """
-    several = [*counts]
+    for (path, _), count in counts.items():
+        wrong = {reason: rows for reason, rows in count.quarantined.items() if reason not in _NO_SLIP}
+        refused = sum(wrong.values())
+        if refused > max(most_of_file * count.num_read, _FEW):
+            raise InputError(
+                f"input.events: {path}: {refused:,} of {count.num_read:,} rows refused, wanted at most "
+                f"{most_of_file:.2%}: {_told(wrong, count.examples)}. Correct the file or the mapping, or raise "
+                "input.max_rejected_share_of_file; no table was changed"
+            )
+    several = [*counts.values()]
     read = sum(count.num_read for count in several)
     reasons: dict[str, int] = {}
     examples: dict[str, str] = {}
@@ -154,12 +171,16 @@ def refuse_too_many(counts: Iterable[Count], most: float) -> None:
     refused = sum(reasons.values())
     if refused <= most * read:
         return
-    top = sorted(reasons, key=lambda reason: (-reasons[reason], reason))[:_TOLD]
-    told = "; ".join(f"{reason} {reasons[reason]:,} ({examples[reason]})" for reason in top)
     raise InputError(
         f"input.events: {refused:,} of {read:,} rows refused ({refused / read:.2%}), wanted at most {most:.2%}: "
-        f"{told}. Correct the files or the mapping, or raise input.max_rejected_share; no table was changed"
+        f"{_told(reasons, examples)}. Correct the files or the mapping, or raise input.max_rejected_share; "
+        "no table was changed"
     )
+
+
+def _told(reasons: Mapping[str, int], examples: Mapping[str, str]) -> str:
+    top = sorted(reasons, key=lambda reason: (-reasons[reason], reason))[:_REASONS_TOLD]
+    return "; ".join(f"{reason} {reasons[reason]:,} ({examples[reason]})" for reason in top)
 
 
 def balance(

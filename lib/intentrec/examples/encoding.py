@@ -65,8 +65,9 @@ def encode(
         encoding: the fields and weights.
 
     Returns:
-        One row per event: user_id, occurred_at, sequence, event_id, action, item_index (0 unknown or none), weight
-        (FLOAT, 0 where the item is unknown), features ARRAY<INT> in the order of ``encoding.columns``.
+        One row per event: user_id, by_bot, occurred_at, sequence, event_id, action, item_index (0 unknown or none),
+        weight (FLOAT, 0 where the item is unknown and in a bot's session), features ARRAY<INT> in the order of
+        ``encoding.columns``.
     """
     lookup = F.broadcast(vocabulary.select("item_id", "item_index").join(categories, "item_id", "left"))
     joined = events.join(lookup, "item_id", "left")
@@ -75,12 +76,13 @@ def encode(
     joined, columns = _with_features(joined, features, encoding)
     return joined.select(
         "user_id",
+        "by_bot",
         "occurred_at",
         "sequence",
         "event_id",
         "action",
         item.alias("item_index"),
-        F.when(item > 0, weight).otherwise(F.lit(0.0)).cast("float").alias("weight"),
+        F.when((item > 0) & ~F.col("by_bot"), weight).otherwise(F.lit(0.0)).cast("float").alias("weight"),
         columns.alias("features"),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from intentrec.tables import EXAMPLES, HISTORIES
@@ -35,7 +35,7 @@ def length_buckets(history_length: int) -> tuple[int, ...]:
 
 
 def training_sequences(
-    events: DataFrame, split: str, since: datetime | None, until: datetime, shape: Shape
+    events: DataFrame, split: str, since: datetime | None, until: datetime, shape: Shape, max_share: float = 1.0
 ) -> DataFrame:
     """Cut each user's events before ``until`` into rows whose targets lie in [``since``, ``until``).
 
@@ -49,13 +49,18 @@ def training_sequences(
         since: aware; earlier events are context only (weight 0); None: all are targets.
         until: aware.
         shape: of the rows.
+        max_share: of all targets; of a user with more, only the latest so many stay targets, ``history_length`` at
+            least.
 
     Returns:
         EXAMPLES rows.
     """
     stride = shape.history_length - 1
     newest_first = Window.partitionBy("user_id").orderBy(F.desc("occurred_at"), F.desc("sequence"), F.desc("event_id"))
-    aged = events.where(F.col("occurred_at") < F.lit(until)).withColumn("age", F.row_number().over(newest_first) - 1)
+    before = events.where(F.col("occurred_at") < F.lit(until))
+    if max_share < 1:
+        before = _capped(before, newest_first, max_share, shape.history_length)
+    aged = before.withColumn("age", F.row_number().over(newest_first) - 1)
     block = F.floor(F.col("age") / stride).cast("bigint")
     is_also_context = (F.col("age") % stride == 0) & (F.col("age") > 0)
     blocks = F.when(is_also_context, F.array(block - 1, block)).otherwise(F.array(block))
@@ -68,6 +73,15 @@ def training_sequences(
     rows = placed.groupBy("user_id", "block").agg(F.array_sort(F.collect_list(event)).alias("events"))
     has_target = F.exists(F.slice("events", 2, stride), lambda entry: entry["weight"] > 0)
     return _padded(rows.where((F.size("events") > 1) & has_target), split, shape)
+
+
+def _capped(events: DataFrame, newest_first: WindowSpec, max_share: float, least: int) -> DataFrame:
+    """Keep as targets only the latest ones of every user, ``max_share`` of all at most; the others become context."""
+    targets = F.sum((F.col("weight") > 0).cast("bigint"))
+    most = events.agg(F.greatest(F.floor(targets * max_share), F.lit(least)).alias("most"))
+    so_far = newest_first.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    weight = F.when(targets.over(so_far) <= F.col("most"), F.col("weight")).otherwise(F.lit(0.0))
+    return events.crossJoin(F.broadcast(most)).withColumn("weight", weight).drop("most")
 
 
 def _padded(rows: DataFrame, split: str, shape: Shape) -> DataFrame:

@@ -20,12 +20,14 @@ def timeline(sessions: DataFrame, until: datetime, since: datetime | None = None
         since: aware; the first instant that is seen; None: everything before ``until``.
 
     Returns:
-        One row per event: user_id, occurred_at, sequence, event_id, item_id, action, value, context.
+        One row per event: user_id, by_bot (whether its session has a flag that begins with ``bot_``), occurred_at,
+        sequence, event_id, item_id, action, value, context.
     """
     sessions = SESSIONS.conform(sessions).where(F.col("started_at") < F.lit(until))
     if since is not None:
         sessions = sessions.where(F.col("ended_at") >= F.lit(since))
-    events = sessions.select("user_id", F.inline("events"))
+    by_bot = F.exists("flags", lambda flag: flag.startswith("bot_")).alias("by_bot")
+    events = sessions.select("user_id", by_bot, F.inline("events"))
     seen = events.where(F.col("occurred_at") < F.lit(until))
     return seen if since is None else seen.where(F.col("occurred_at") >= F.lit(since))
 

@@ -1,11 +1,14 @@
 """events -> sessions."""
 
+from intentrec.sessions.bots import BotRules
 from intentrec.sessions.building import exploded, sessionize, sessions_to_rebuild
-from intentrec.sessions.layout import REBUILDING, Built, Limits, compare_layout, settings_of
+from intentrec.sessions.layout import REBUILDING, AdaptiveGap, Built, Limits, compare_layout, settings_of
 from intentrec.sessions.splitting import split
 
 __all__ = [
     "REBUILDING",
+    "AdaptiveGap",
+    "BotRules",
     "Built",
     "Limits",
     "compare_layout",

@@ -39,7 +39,7 @@ def sessionize(events: DataFrame, limits: Limits, run_id: str, sessions: DataFra
         rows = rows.unionByName(exploded(sessions))
     order = [F.col(name) for name in ("user_id", "occurred_at", "sequence", "event_id")]
     if sessions is not None:
-        order.append(F.col("chain_us").desc_nulls_last())  # of two equal rows the one that knows its chain comes first
+        order.append(F.col("held_id").desc_nulls_last())  # of two equal rows the one that knows its session comes first
     output = OUTPUT.format(events=SESSIONS.schema["events"].dataType.simpleString())
     ordered = rows.repartition("user_id").sortWithinPartitions(*order)
     return _named(ordered.select(*INPUT).mapInArrow(_splitter(limits), output), run_id)
@@ -53,10 +53,12 @@ def _splitter(limits: Limits) -> Any:
 
 
 def _named(sessions: DataFrame, run_id: str) -> DataFrame:
-    flags = F.array(F.when(F.col("cut_at_end"), CUT_AT_END), F.when(F.col("cut_at_start"), CUT_AT_START))
+    cuts = F.array_compact(
+        F.array(F.when(F.col("cut_at_end"), CUT_AT_END), F.when(F.col("cut_at_start"), CUT_AT_START))
+    )
     columns = {
-        "session_id": F.coalesce("held_id", _session_id()),
-        "flags": F.array_compact(flags),
+        "session_id": F.coalesce("held_id", _session_id(F.col("twin"))),
+        "flags": F.concat(F.coalesce("bots", F.array().cast("array<string>")), cuts),
         "chain_started_at": F.timestamp_micros("chain_us"),
         "session_date": F.to_date("started_at"),
         "run_id": F.lit(run_id),
@@ -64,14 +66,15 @@ def _named(sessions: DataFrame, run_id: str) -> DataFrame:
     return SESSIONS.conform(sessions.withColumns(columns))
 
 
-def _session_id() -> Column:
+def _session_id(twin_id: Column) -> Column:
     """Hash start and user: digits come first, so the text is unambiguous.
 
-    More than ``max_events`` events of one instant make sessions of one user and start: those after the first have
-    their first event's id between the two, with its length, so that it cannot be taken for a part of the user's.
+    More than ``max_events`` events of one instant, or an action that ends a session in the instant in which the next
+    begins, make sessions of one user and start: those after the first have their first event's id between the two, with
+    its length, so that it cannot be taken for a part of the user's.
     """
     start = F.unix_micros("started_at").cast("string")
-    twin = F.concat(F.lit("/"), F.length("twin").cast("string"), F.lit("/"), F.col("twin"))
+    twin = F.concat(F.lit("/"), F.length(twin_id).cast("string"), F.lit("/"), twin_id)
     return F.sha2(F.concat(start, F.coalesce(twin, F.lit("")), F.lit("|"), F.col("user_id")), 256)
 
 
@@ -79,17 +82,21 @@ def exploded(sessions: DataFrame) -> DataFrame:
     """Return the events of stored sessions, one row per event, as the splitter takes them.
 
     The first event of a session that was cut from an earlier one carries the start of its chain and the session's
-    id: where no earlier session of the user is taken in, it stays a forced start.
+    id: where no earlier session of the user is taken in, it stays a forced start. That of a session whose id names its
+    first event carries the id alone: where the session before it is not taken in, nothing else tells that it needs it.
     """
-    events = sessions.select(
-        "user_id", "chain_started_at", "session_id", "flags", F.posexplode("events").alias("position", "event")
-    )
-    continues = (F.col("position") == 0) & F.array_contains("flags", CUT_AT_START)
+    has_own_id = F.col("session_id") != _session_id(F.lit(None).cast("string"))
+    events = sessions.withColumn("has_own_id", has_own_id).select(
+        "user_id", "chain_started_at", "session_id", "flags", "has_own_id",
+        F.posexplode("events").alias("position", "event"),
+    )  # fmt: skip
+    first = F.col("position") == 0
+    continues = first & F.array_contains("flags", CUT_AT_START)
     return events.select(
         "user_id",
         *(F.col(f"event.{name}").alias(name) for name in EVENT_FIELDS),
         F.when(continues, F.unix_micros("chain_started_at")).alias("chain_us"),
-        F.when(continues, F.col("session_id")).alias("held_id"),
+        F.when(continues | (first & F.col("has_own_id")), F.col("session_id")).alias("held_id"),
     )
 
 

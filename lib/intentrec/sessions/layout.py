@@ -4,34 +4,57 @@ import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Self
+from urllib.parse import quote, unquote
 
-from intentrec.config import Config, SessionsConfig
+from intentrec.config import AdaptiveGapConfig, Config, SessionsConfig
 from intentrec.errors import ConfigError
+from intentrec.sessions.bots import BotRules
 
 REBUILDING = "rebuilding"  # remembered while all rows are replaced; nothing is built on top of it
-_HOUR = timedelta(hours=1)
+_HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptiveGap:
+    """A pause above ``factor`` mean pauses of the session so far ends it, but none up to ``min_us`` microseconds."""
+
+    factor: float
+    min_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a session ends.
+    """Where a session ends, and what is told of it.
 
     Attributes:
         gap_us: longest pause inside a session, microseconds.
         max_us: longest time from a session's first event to its last, microseconds.
         max_events: most events in a session.
+        cut_after: actions whose event is the last of its session.
+        adaptive: a gap within ``gap_us`` that follows the session; None: ``gap_us`` alone.
+        bots: rules for the flags; None: no flags.
     """
 
     gap_us: int
     max_us: int
     max_events: int
+    cut_after: tuple[str, ...] = ()
+    adaptive: AdaptiveGap | None = None
+    bots: BotRules | None = None
 
     @classmethod
     def of(cls, config: SessionsConfig) -> Self:
         """Return the limits of the config's section."""
-        gap = timedelta(minutes=config.gap_minutes)
-        return cls(gap // _MICROSECOND, config.max_hours * _HOUR // _MICROSECOND, config.max_events)
+        own = config.adaptive_gap
+        return cls(
+            gap_us=config.gap_minutes * _MINUTE // _MICROSECOND,
+            max_us=config.max_hours * _HOUR // _MICROSECOND,
+            max_events=config.max_events,
+            cut_after=tuple(sorted(set(config.cut_after))),
+            adaptive=None if own.factor is None else AdaptiveGap(own.factor, own.min_minutes * _MINUTE // _MICROSECOND),
+            bots=BotRules.of(config.bots),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +78,7 @@ class Built:
         """Read what ``text`` wrote; None for a table that was never finished."""
         if text is None or text == REBUILDING:
             return None
-        values = json.loads(text)
+        values = json.loads(unquote(text))
         until = date.fromisoformat(values["until"])
         return cls(values["settings"], until, values["events_version"], values["generation"])
 
@@ -67,7 +90,7 @@ class Built:
             "events_version": self.events_version,
             "generation": self.generation,
         }
-        return json.dumps(values, sort_keys=True)
+        return quote(json.dumps(values, sort_keys=True), safe=' {}[]":,._-/')
 
 
 def settings_of(config: Config) -> dict[str, int | str]:
@@ -79,7 +102,14 @@ def settings_of(config: Config) -> dict[str, int | str]:
         "sessions.gap_minutes": section.gap_minutes,
         "sessions.max_hours": section.max_hours,
         "sessions.max_events": section.max_events,
+        "sessions.cut_after": ", ".join(sorted(set(section.cut_after))),
+        "sessions.adaptive_gap": _told(section.adaptive_gap),
+        "sessions.bots": BotRules.of(section.bots).text(),
     }
+
+
+def _told(gap: AdaptiveGapConfig) -> str:
+    return "none" if gap.factor is None else f"factor {gap.factor}, min_minutes {gap.min_minutes}"
 
 
 def compare_layout(built: Built, settings: dict[str, int | str]) -> None:

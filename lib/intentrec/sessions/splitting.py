@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from intentrec.sessions.layout import Limits
+from intentrec.sessions.bots import BotRules
+from intentrec.sessions.layout import AdaptiveGap, Limits
 
 EVENT_FIELDS = ("occurred_at", "sequence", "event_id", "item_id", "action", "value", "context")
 INPUT = ("user_id", *EVENT_FIELDS, "chain_us", "held_id")
 OUTPUT = (
     "user_id STRING, started_at TIMESTAMP, ended_at TIMESTAMP, num_events INT, events {events}, "
-    "cut_at_start BOOLEAN, cut_at_end BOOLEAN, chain_us BIGINT, held_id STRING, twin STRING"
+    "cut_at_start BOOLEAN, cut_at_end BOOLEAN, chain_us BIGINT, held_id STRING, twin STRING, bots ARRAY<STRING>"
 )
 
 _Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -38,20 +39,22 @@ class _Open:
 def split(batches: Iterable[Any], limits: Limits) -> Iterator[Any]:
     """Cut each user's events into sessions.
 
-    A session ends where the next event comes more than ``gap_us`` after the last one. A run of events without
-    such a pause is a chain; a chain that is longer than ``max_us`` or holds more than ``max_events`` is cut from
-    its start on, each session taking as many events as the limits allow, so that a later event never moves an
-    earlier cut. An event that follows an equal one (user, instant, sequence, event_id) is dropped.
+    A session ends where the next event comes more than ``gap_us`` after the last one, or more than the adaptive gap
+    allows, or after an action of ``cut_after``. A run of events without such an end is a chain; a chain that is longer
+    than ``max_us`` or holds more than ``max_events`` is cut from its start on, each session taking as many events as
+    the limits allow, so that a later event never moves an earlier cut. An event that follows an equal one (user,
+    instant, sequence, event_id) is dropped.
 
     Args:
         batches: RecordBatches of INPUT, sorted by user_id, occurred_at, sequence, event_id; a user's rows all in one
-            stream. A first event of a user with ``chain_us`` continues a chain that began at this instant: its
-            session has been cut from an earlier one and keeps the id ``held_id``.
+            stream. A first event of a user with ``held_id`` begins a session that keeps this id; with ``chain_us`` as
+            well its session has been cut from an earlier one, of a chain that began at this instant.
         limits: gap and limits of a session.
 
     Yields:
-        RecordBatches of OUTPUT, one row per session. ``twin`` is the first event's id where the session before
-        was cut at the same instant as it began, so that user and start alone do not tell the two apart; else null.
+        RecordBatches of OUTPUT, one row per session. ``twin`` is the first event's id where the session before began
+        at the same instant, so that user and start alone do not tell the two apart; else null. ``bots`` names the
+        rules of ``limits.bots`` that it breaks; null: none.
         Memory is bounded by one batch and one session.
     """
     held: _Open | None = None
@@ -101,37 +104,41 @@ class _Sessions:
     forced_S: _Flags  # cut_at_start
     held: dict[int, str | None]  # session: the id it keeps
     twins: dict[int, str]  # session: id of its first event
+    bots: BotRules | None
 
     @classmethod
     def of(cls, rows: Any, limits: Limits, held: _Open | None) -> "_Sessions":
-        """Find all boundaries at once; only chains beyond a limit are walked through."""
+        """Find all boundaries at once; only chains beyond a limit, or with uneven pauses, are walked through."""
         times_N = _values(rows, "occurred_at").cast(pa.int64()).to_numpy()
         new_user_N = np.concatenate(([True], ~_same_as_before(rows, "user_id")))
-        pauses_N = np.concatenate(([True], np.diff(times_N) > limits.gap_us))
-        heads_C = np.flatnonzero(new_user_N | pauses_N)
-        starts_S, chain_of_S = _cut(times_N, heads_C, limits)
-        chains_S = times_N[heads_C][chain_of_S]
-        forced_S = np.concatenate(([False], chain_of_S[1:] == chain_of_S[:-1]))
-        sessions = cls(rows, starts_S, chains_S, forced_S, {}, {})
-        sessions._name_twins(times_N)
+        ends_N = np.concatenate(([True], np.diff(times_N) > limits.gap_us))
+        if limits.cut_after:
+            last = pc.is_in(_values(rows, "action"), value_set=pa.array(limits.cut_after))
+            ends_N[1:] |= last.to_numpy(zero_copy_only=False)[:-1]
+        starts_S, forced_S = _cut(times_N, np.flatnonzero(new_user_N | ends_N), limits)
+        chain_of_S = np.cumsum(~forced_S) - 1
+        chains_S = times_N[starts_S[~forced_S]][chain_of_S]
+        sessions = cls(rows, starts_S, chains_S, forced_S, {}, {}, limits.bots)
+        sessions._name_twins(times_N, new_user_N)
         sessions._continue(held, new_user_N, chain_of_S)
         return sessions
 
-    def _name_twins(self, times_N: _Ints) -> None:
-        same_S = np.concatenate(([False], np.diff(times_N[self.starts_S]) == 0)) & self.forced_S
+    def _name_twins(self, times_N: _Ints, new_user_N: _Flags) -> None:
+        same_S = np.concatenate(([False], np.diff(times_N[self.starts_S]) == 0)) & ~new_user_N[self.starts_S]
         ids = _values(self.rows, "event_id")
         self.twins = {int(session): ids[int(self.starts_S[session])].as_py() for session in np.flatnonzero(same_S)}
 
     def _continue(self, held: _Open | None, new_user_N: _Flags, chain_of_S: _Ints) -> None:
-        """Give sessions that go on from earlier the chain they belong to: the open one, and marked first events."""
-        chain_us = _values(self.rows, "chain_us")
-        if chain_us.null_count < len(chain_us):
-            marked_N = pc.is_valid(chain_us).to_numpy(zero_copy_only=False) & new_user_N
+        """Give sessions that go on from earlier their chain and their id: the open one, and marked first events."""
+        ids = _values(self.rows, "held_id")
+        if ids.null_count < len(ids):
+            marked_N = pc.is_valid(ids).to_numpy(zero_copy_only=False) & new_user_N
             for event in np.flatnonzero(marked_N):
                 session = int(np.searchsorted(self.starts_S, event))
-                began, id_ = chain_us[int(event)].as_py(), _values(self.rows, "held_id")[int(event)].as_py()
-                self._begin(session, chain_of_S, began, forced=True)
-                self.held[session] = id_
+                began = _values(self.rows, "chain_us")[int(event)].as_py()
+                if began is not None:
+                    self._begin(session, chain_of_S, began, forced=True)
+                self.held[session] = ids[int(event)].as_py()
         if held is not None:
             self._begin(0, chain_of_S, held.chain_us, forced=held.cut_at_start)
             self.held[0] = held.held_id
@@ -176,8 +183,23 @@ class _Sessions:
             "chain_us": pa.array(self.chains_S[:count], pa.int64()),
             "held_id": _sparse(self.held, count),
             "twin": _sparse(self.twins, count),
+            "bots": pa.array(self._bots(bounds), pa.list_(pa.string())),
         }
         return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
+
+    def _bots(self, bounds: _Ints) -> list[list[str] | None]:
+        """Name the rules that each session breaks, None for none; only those with enough events are looked at."""
+        sizes_S = np.diff(bounds)
+        flags: list[list[str] | None] = [None] * len(sizes_S)
+        if self.bots is None or self.bots.least is None:
+            return flags
+        times_N, items = _values(self.rows, "occurred_at").cast(pa.int64()), _values(self.rows, "item_id")
+        for session in np.flatnonzero(sizes_S >= self.bots.least):
+            first, size = int(bounds[session]), int(sizes_S[session])
+            codes = items.slice(first, size).dictionary_encode().indices.fill_null(-1).to_numpy()
+            found = self.bots.flags(times_N.slice(first, size).to_numpy(), codes.astype(np.int64))
+            flags[int(session)] = found or None
+        return flags
 
 
 def _sparse(values: dict[int, Any], count: int) -> Any:
@@ -186,30 +208,48 @@ def _sparse(values: dict[int, Any], count: int) -> Any:
     return pa.array([values.get(session) for session in range(count)], pa.string())
 
 
-def _cut(times_N: _Ints, heads_C: _Ints, limits: Limits) -> tuple[_Ints, _Ints]:
-    """Return the first event of each session, and the chain of each session."""
+def _cut(times_N: _Ints, heads_C: _Ints, limits: Limits) -> tuple[_Ints, _Flags]:
+    """Return the first event of each session, and whether the session is forced: cut from the one before."""
     ends_C = np.append(heads_C[1:], len(times_N))
-    too_long_C = (ends_C - heads_C > limits.max_events) | (times_N[ends_C - 1] - times_N[heads_C] > limits.max_us)
+    walked_C = (ends_C - heads_C > limits.max_events) | (times_N[ends_C - 1] - times_N[heads_C] > limits.max_us)
+    if limits.adaptive is not None:
+        longest_C = np.maximum.reduceat(np.append(np.diff(times_N), 0), heads_C)  # with the pause after the chain's end
+        walked_C |= longest_C > limits.adaptive.min_us
     extra = [
-        (cut, chain)
-        for chain in np.flatnonzero(too_long_C)
-        for cut in _forced_cuts(times_N[heads_C[chain] : ends_C[chain]], int(heads_C[chain]), limits)
+        (int(heads_C[chain]) + start, forced)
+        for chain in np.flatnonzero(walked_C)
+        for start, forced in _walk(times_N[heads_C[chain] : ends_C[chain]], limits)
     ]
-    numbers_C = np.arange(len(heads_C))
     if not extra:
-        return heads_C, numbers_C
-    cuts = np.array(extra, np.int64)
-    starts = np.concatenate((heads_C, cuts[:, 0]))
+        return heads_C, np.zeros(len(heads_C), bool)
+    starts = np.concatenate((heads_C, np.array([start for start, _ in extra], np.int64)))
+    forced = np.concatenate((np.zeros(len(heads_C), bool), np.array([forced for _, forced in extra])))
     order = np.argsort(starts, kind="stable")
-    return starts[order], np.concatenate((numbers_C, cuts[:, 1]))[order]
+    return starts[order], forced[order]
 
 
-def _forced_cuts(times: _Ints, offset: int, limits: Limits) -> Iterator[int]:
-    """Walk from cut to cut: greedy from the start, so it depends on earlier events only."""
+def _walk(times: _Ints, limits: Limits) -> Iterator[tuple[int, bool]]:
+    """Go from session to session of one chain: where each but the first starts, and whether it is forced.
+
+    Greedy from the start, and each session looks at its own events only, so a start depends on earlier events alone.
+    """
+    pauses = np.diff(times)
     start = 0
     while True:
         beyond = int(np.searchsorted(times, times[start] + limits.max_us, side="right"))
-        start = min(beyond, start + limits.max_events)
-        if start >= len(times):
+        beyond = min(beyond, start + limits.max_events)
+        found = _pause_beyond(times, pauses, start, min(beyond, len(pauses)), limits.adaptive)
+        if found is None and beyond >= len(times):
             return
-        yield offset + start
+        start = beyond if found is None else found
+        yield start, found is None
+
+
+def _pause_beyond(times: _Ints, pauses: _Ints, start: int, last: int, gap: AdaptiveGap | None) -> int | None:
+    """Return the first event, ``last`` at most, before which the session that begins at ``start`` pauses too long."""
+    if gap is None or last < start + 2:
+        return None  # before a first pause there is no rhythm to compare with
+    events = np.arange(start + 2, last + 1)
+    mean = (times[events - 1] - times[start]) / (events - 1 - start)
+    long = pauses[events - 1] > np.maximum(gap.factor * mean, gap.min_us)
+    return int(events[long.argmax()]) if long.any() else None

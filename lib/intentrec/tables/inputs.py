@@ -121,7 +121,7 @@ SESSIONS = Table(
         ended_at          TIMESTAMP        NOT NULL  COMMENT 'UTC, last event',
         num_events        INT              NOT NULL  COMMENT 'size of events',
         events            ARRAY<{_EVENT}>  NOT NULL  COMMENT 'oldest first, ties by sequence, then event_id',
-        flags             ARRAY<STRING>    NOT NULL  COMMENT 'sorted: cut_at_start, cut_at_end (forced by max_hours or max_events)',
+        flags             ARRAY<STRING>    NOT NULL  COMMENT 'sorted: bot_ and the rule of sessions.bots; cut_at_start, cut_at_end (forced by max_hours or max_events)',
         chain_started_at  TIMESTAMP        NOT NULL  COMMENT 'UTC, start of the run of events without a longer pause than the gap, of which forced cuts made this session',
         session_date      DATE             NOT NULL  COMMENT 'UTC day of started_at',
         run_id            STRING           NOT NULL  COMMENT 'the run that built it'
