@@ -18,8 +18,8 @@ demo: install ## two nights on the bundled real log; a second time every stage i
 	@echo "tables:  build/demo/warehouse  (what they hold: TABLES.md)"
 	@echo "report:  build/demo/artifacts/reports/2013-08-31/report.html"
 
-test: install ## all tests
-	@$(BIN)/python -m pytest
+test: install ## all tests, in two processes
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""One Spark session for all tests, made the way the jobs make theirs, and only when a test asks for it."""
+"""One Spark session for all tests of a process, made the way the jobs make theirs, and only when a test asks for it."""
 
 import os
 import sys
@@ -34,6 +34,18 @@ _CONF = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.python.daemon.module": "tests.daemon",
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares a fixture in one process: all that read the two nights, first because they take longest."""
+
+    def reads_nights(item: pytest.Item) -> bool:
+        return "flow" in getattr(item, "fixturenames", ())
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("nights" if reads_nights(item) else str(item.path)))
+    items.sort(key=lambda item: not reads_nights(item))
 
 
 @pytest.fixture(scope="session")
