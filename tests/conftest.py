@@ -44,7 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return "flow" in getattr(item, "fixturenames", ())
 
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("nights" if reads_nights(item) else str(item.path)))
+        item.add_marker(
+            pytest.mark.xdist_group("nights" if reads_nights(item) else item.path.relative_to(ROOT).as_posix())
+        )
     items.sort(key=lambda item: not reads_nights(item))
 
 
