@@ -120,7 +120,14 @@ def _fingerprint(run: Run) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-STAGE = Stage(name="build_sessions", body=build_sessions, reads=(EVENTS,), writes=(SESSIONS,), fingerprint=_fingerprint)
+STAGE = Stage(
+    name="build_sessions",
+    body=build_sessions,
+    reads=(EVENTS,),
+    writes=(SESSIONS,),
+    fingerprint=_fingerprint,
+    remembers=(SESSIONS,),
+)
 
 if __name__ == "__main__":
     sys.exit(run_job(STAGE))

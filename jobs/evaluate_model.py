@@ -196,6 +196,7 @@ STAGE = Stage(
     body=evaluate_model,
     reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, SESSIONS),
     writes=(MODELS, METRICS, GATE_DECISIONS),
+    files=("checkpoint", "model"),
 )
 
 if __name__ == "__main__":

@@ -158,6 +158,7 @@ STAGE = Stage(
     reads=(EXAMPLES, VOCABULARY, FEATURE_VOCABULARY, ITEMS, SESSIONS, GATE_DECISIONS),
     writes=(MODELS, METRICS),
     fingerprint=champion_fingerprint,
+    files=("checkpoint", "model"),
 )
 
 if __name__ == "__main__":

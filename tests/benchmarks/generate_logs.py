@@ -1,8 +1,9 @@
 """Raw logs of any size with the truth beside them: ``python tests/benchmarks/generate_logs.py FOLDER --events 100000``.
 
-One file of JSON lines a day under ``logs/``, ``items.csv``, and under ``truth/`` the sessions and the number of every
-fault that was put in. People and items follow Zipf's law; a session has an intent (a category, known or new to the
-person, to look or to buy) which drives its actions and its next items; nights are quiet; items appear day by day.
+One file of JSON lines a day under ``logs/``, ``items.csv``, and under ``truth/`` the events and sessions before it all
+was spoilt, and the number of every fault that was put in. People and items follow Zipf's law; a session has an intent
+(a category, known or new to the person, to look or to buy) which drives its actions and its next items; nights are
+quiet; items appear day by day.
 
 Shape letters: S sessions, E events, I items.
 """
@@ -92,6 +93,7 @@ def write_logs(folder: Path, spec: Spec) -> dict[str, int]:
     faults |= _spoil_files(folder / "logs", spec)
     catalogue.to_csv(folder / "items.csv", index=False)
     sessions.to_parquet(folder / "truth" / "sessions.parquet", index=False)
+    events.to_parquet(folder / "truth" / "events.parquet", index=False)
     facts = {
         **dataclasses.asdict(spec),
         "first_day": spec.first_day.isoformat(),

@@ -1,6 +1,7 @@
 """What is skipped, what runs again, and which rows of ``runs`` tell of it."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 from tests.ledger.nights import DAY, NAMES, Night, command, raising, write_config
 
+from intentrec.crashes import CRASH_VARIABLE
 from intentrec.errors import InputError, PublishError
-from intentrec.io import CRASH_VARIABLE
 from intentrec.ledger import Outcome, Run, Stage, open_run
 from intentrec.ledger import run as ledger_run
 from intentrec.tables import ITEMS, USERS
@@ -212,6 +213,9 @@ def test_log_lines_name_run_and_stage(spark: SparkSession, tmp_path: Path, caplo
 
 def test_every_place_where_a_stage_can_be_ended_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CRASH_VARIABLE, raising=False)
-    assert Night().stage("build_sessions").crash_points == [
-        "build_sessions:start", "users:before_commit", "users:after_commit", "build_sessions:before_record",
+    stage = replace(Night().stage("build_sessions"), remembers=(USERS,), files=("model",))
+    assert stage.crash_points == [
+        "build_sessions:start", "users:before_commit", "users:after_commit", "users:before_layout",
+        "users:after_layout", "model:before_sync", "model:before_rename", "model:after_rename",
+        "build_sessions:before_record", "build_sessions:after_record",
     ]  # fmt: skip

@@ -82,7 +82,7 @@ def test_a_missing_and_an_extra_file_are_refused(tmp_path, artifact):
 
 
 def test_another_form_is_refused(tmp_path, artifact):
-    write_folder(tmp_path / "model", lambda new: (new / "network.json").write_text(json.dumps({"form": 99})))
+    write_folder(tmp_path / "model", lambda new: (new / "network.json").write_text(json.dumps({"form": 99})), "model")
     with pytest.raises(InputError, match=r"network.json: form must be 1, is 99; train again"):
         load_artifact(tmp_path / "model")
 

@@ -13,12 +13,12 @@ def fill(folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    write_folder(tmp_path / "model", fill)
+    write_folder(tmp_path / "model", fill, "model")
     return tmp_path / "model"
 
 
 def test_every_file_is_listed_with_its_sha256_and_size(tmp_path):
-    files = write_folder(tmp_path / "deep" / "model", fill)
+    files = write_folder(tmp_path / "deep" / "model", fill, "model")
     assert [(name, size) for name, _, size in files[:2]] == [("a.txt", 3), ("b.txt", 0)]
     assert files[0][1] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # SHA-256 of "abc"
     assert files[2][0] == MANIFEST
@@ -27,7 +27,7 @@ def test_every_file_is_listed_with_its_sha256_and_size(tmp_path):
 
 
 def test_a_folder_is_replaced_whole(folder):
-    write_folder(folder, lambda new: (new / "c.txt").write_text("c"))
+    write_folder(folder, lambda new: (new / "c.txt").write_text("c"), "model")
     assert sorted(path.name for path in folder.iterdir()) == ["c.txt", MANIFEST]
     assert [path.name for path in folder.parent.iterdir()] == ["model"]  # nothing temporary stays
 
@@ -38,7 +38,7 @@ def test_a_failed_write_leaves_the_old_folder(folder):
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match=r"stop"):
-        write_folder(folder, fail)
+        write_folder(folder, fail, "model")
     verify_folder(folder)
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
@@ -48,7 +48,7 @@ def test_a_full_disk_is_told_in_one_line(folder):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(SetupError, match=r"model: cannot be written \(No space left on device\); free space"):
-        write_folder(folder, full)
+        write_folder(folder, full, "model")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_manifest_may_not_name_files_outside(folder):
 
 
 def test_a_manifest_that_was_rewritten_with_its_files_is_caught_by_the_record(tmp_path, folder):
-    files = write_folder(folder, fill)
-    write_folder(folder, lambda new: (new / "a.txt").write_text("xyz"))
+    files = write_folder(folder, fill, "model")
+    write_folder(folder, lambda new: (new / "a.txt").write_text("xyz"), "model")
     verify_folder(folder)  # in itself it is sound
     with pytest.raises(InputError, match=r"a.txt: has other bytes|b.txt: is missing"):
         verify_folder(folder, files)
@@ -87,5 +87,5 @@ def test_a_manifest_that_was_rewritten_with_its_files_is_caught_by_the_record(tm
 def test_what_a_killed_writer_left_is_removed_by_the_next_one_and_nothing_else(tmp_path):
     for name in (".m1-abcd1234", ".m1-notes", ".m2-abcd1234"):
         (tmp_path / name).mkdir()
-    write_folder(tmp_path / "m1", lambda new: (new / "a").write_text("x"))
+    write_folder(tmp_path / "m1", lambda new: (new / "a").write_text("x"), "model")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".m1-notes", ".m2-abcd1234", "m1"]

@@ -14,9 +14,9 @@ from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from intentrec import tables
+from intentrec.crashes import crash_point
 from intentrec.errors import ConfigError, InputError, SchemaError
 from intentrec.io.conditions import Values, condition
-from intentrec.io.crashes import crash_point
 from intentrec.io.files import as_url, writing_order
 from intentrec.tables import Table
 
@@ -221,7 +221,9 @@ class Warehouse:
 
     def set_layout(self, table: Table, text: str) -> None:
         """Remember with the table what its rows were made with: a property, so it is one commit."""
+        crash_point(f"{table.name}:before_layout")
         self._alter(table, _LAYOUT, text)
+        crash_point(f"{table.name}:after_layout")
 
     def _alter(self, table: Table, key: str, value: str) -> None:
         """Set a property through the catalog's own interface: SQL has no parameters for properties."""

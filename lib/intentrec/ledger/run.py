@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 
 from intentrec import __version__
 from intentrec.config import STAGES, Config, Cutoff, cutoff_of, is_catalog, stage_hash
+from intentrec.crashes import commit_points, crash_point, file_points, layout_points
 from intentrec.errors import InputError
-from intentrec.io import Warehouse, crash_point, crash_points
+from intentrec.io import Warehouse
 from intentrec.tables import RUNS, Table
 
 logger = logging.getLogger("intentrec")
@@ -134,6 +135,7 @@ class Run:
         )
         crash_point(f"{stage.name}:before_record")
         self._record(outcome, attempt)
+        crash_point(f"{stage.name}:after_record")
         self._finished[stage.name] = attempt.identity
         numbers = ", ".join(f"{key} {value:,}" for key, value in counters.items())
         self.log(f"finished in {outcome.seconds:.1f} s: {numbers}")
@@ -258,6 +260,8 @@ class Stage:
         reads: the tables it reads.
         writes: the tables it writes.
         fingerprint: text that changes with anything the stage can see beyond what the stage before it wrote.
+        remembers: the tables with which it remembers what their rows were made with, on any night that brings some.
+        files: what it puts in its place as a file or folder: model, checkpoint.
     """
 
     name: str
@@ -265,8 +269,13 @@ class Stage:
     reads: tuple[Table, ...]
     writes: tuple[Table, ...]
     fingerprint: Callable[[Run], str] = _nothing_else
+    remembers: tuple[Table, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def crash_points(self) -> list[str]:
-        """List the places where the environment can end the process: see ``intentrec.io.crash_point``."""
-        return [f"{self.name}:start", *crash_points(self.writes), f"{self.name}:before_record"]
+        """List the places where the environment can end the process: see ``intentrec.crashes``."""
+        around = [point for table in self.writes for point in commit_points(table.name)]
+        around += [point for table in self.remembers for point in layout_points(table.name)]
+        around += [point for what in self.files for point in file_points(what)]
+        return [f"{self.name}:start", *around, f"{self.name}:before_record", f"{self.name}:after_record"]

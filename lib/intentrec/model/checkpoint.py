@@ -89,7 +89,7 @@ def save_artifact(folder: Path, artifact: Artifact) -> tuple[tuple[str, str, int
         save_vocabulary(new / _VOCABULARY, artifact.vocabulary)
         _write_json(new / _NETWORK, {"form": _FORM, "shape": artifact.shape.as_dict(), "facts": artifact.facts})
 
-    return write_folder(folder, write)
+    return write_folder(folder, write, "model")
 
 
 def load_artifact(folder: Path, expected: Sequence[tuple[str, str, int]] | None = None) -> Artifact:

@@ -9,14 +9,20 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from intentrec.crashes import crash_point
 from intentrec.errors import InputError, SetupError
 
 MANIFEST = "manifest.json"
 _BLOCK = 1 << 20  # bytes hashed at once
 
 
-def write_folder(folder: Path, write: Callable[[Path], None]) -> tuple[tuple[str, str, int], ...]:
+def write_folder(folder: Path, write: Callable[[Path], None], what: str) -> tuple[tuple[str, str, int], ...]:
     """Let ``write`` fill a new folder, then put it in the place of ``folder`` in one rename, all of it on disk.
+
+    Args:
+        folder: an older one of this name is removed right before the rename.
+        write: is given an empty folder.
+        what: model or checkpoint, for the names of the places where the fault checks end the process.
 
     Returns:
         (name, sha256, bytes) of every file, the manifest included, by name.
@@ -36,11 +42,14 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> tuple[tuple[str
             for path in sorted(new.iterdir())
         ]
         (new / MANIFEST).write_text(json.dumps({"files": entries}, indent=1))
+        crash_point(f"{what}:before_sync")
         for path in (*new.iterdir(), new):
             _flush(path)
+        crash_point(f"{what}:before_rename")
         if folder.exists():
             shutil.rmtree(folder)
         new.rename(folder)
+        crash_point(f"{what}:after_rename")
         _flush(folder.parent)
     except OSError as error:
         raise SetupError(

@@ -68,7 +68,7 @@ def save_checkpoint(folder: Path, fingerprint: str, saved: Saved) -> None:
         (new / "state.json").write_text(json.dumps(state))
 
     epoch = saved.progress.epoch
-    write_folder(folder / _name(epoch), write)
+    write_folder(folder / _name(epoch), write, "checkpoint")
     kept = {_name(number) for number in range(epoch - _KEPT + 1, epoch + 1)}
     for other in folder.iterdir():
         if other.name not in kept:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from intentrec.crashes import crash_point
 from intentrec.errors import SetupError
 from intentrec.report.data import ReportData
 from intentrec.report.plots import plots
@@ -35,8 +36,12 @@ def write_report(data: ReportData, path: Path) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*"):  # by a run that was killed
+            left.unlink(missing_ok=True)
         beside.write_text(render_report(data), encoding="utf-8")
+        crash_point("report:before_rename")
         beside.replace(path)
+        crash_point("report:after_rename")
     except OSError as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
