@@ -27,7 +27,7 @@ input:
     context: [device]
   actions: {view: 1.0, cart: 2.0, buy: 5.0}
   max_rejected_share: 0.1
-sessions: {gap_minutes: 30, bots: {one_item: 0.9, min_events: 50}}
+sessions: {gap_minutes: 30, bots: {events_per_hour: 500, one_item: 0.9, min_events: 50}}
 """
 DIRT = {
     "bots": 2, "duplicates": 0.05, "late": 0.05, "malformed": 0.01, "unit_slips": 0.01, "clock_jumps": 0.02,

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 import pytest
-from tests.generated import NUM_USERS, SECOND_NIGHT
+from tests.generated import FIRST_NIGHT, NUM_USERS, SECOND_NIGHT
 from tests.running import nightly_module
 from tests.tables_oracle import contents, rows_of
 
@@ -35,6 +35,24 @@ def test_a_night_killed_anywhere_and_run_again_leaves_the_same_tables(copy_befor
         path for path in copy.warehouse.rglob(".*") if path.name.startswith((".report", ".epoch", ".challenger"))
     ]
     print(f"\n{stage} killed at {point}, run again: tables equal ({time.monotonic() - began:.0f} s)")
+    shutil.rmtree(copy.folder)
+
+
+@pytest.mark.parametrize("point", ["ingested_files:before_create", "models:after_create", "runs:after_create"])
+def test_a_first_night_killed_while_it_makes_its_tables_makes_the_rest(copy_before, undisturbed, point) -> None:
+    """Tables are made one after the other by one loop: three places of it."""
+    copy = copy_before("ingest_events")
+    shutil.rmtree(copy.warehouse)
+    died = copy.process(FIRST_NIGHT, **{CRASH_VARIABLE: point})
+    assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
+    for night in (FIRST_NIGHT, SECOND_NIGHT):
+        again = copy.process(night)
+        assert again.returncode == 0, again.stderr
+    held = contents(copy.warehouse)
+    late = {"events_quarantine", "ingested_files"}  # both days' files were there on the first night
+    assert {name: held[name] for name in held if name not in late} == {
+        name: undisturbed[name] for name in undisturbed if name not in late
+    }
     shutil.rmtree(copy.folder)
 
 

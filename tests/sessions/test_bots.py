@@ -24,6 +24,7 @@ def flags(found, times, items=None):
         ([0, 1, HOUR], False),
         ([0, HOUR, HOUR + 1, HOUR + 2], True),
         ([0, 1], False),
+        ([0], False),
     ],
 )
 def test_events_per_hour_slide_over_the_session(times, flagged):

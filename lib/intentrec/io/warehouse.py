@@ -89,7 +89,7 @@ class Warehouse:
         checks = {f"delta.constraints.{name}": check for name, check in table.checks.items()}
         for key, value in {**table.properties, **checks}.items():
             builder = builder.property(key, value)
-        with self._signed():
+        with self._commit_to(table, "create"):
             builder.execute()
 
     def exists(self, table: Table) -> bool:
@@ -196,7 +196,7 @@ class Warehouse:
         """
         same = [F.col(f"held.{column}") == F.col(f"claimed.{column}") for column in table.key]
         merge = self._delta(table).alias("held").merge(table.conform(rows).alias("claimed"), reduce(and_, same))
-        with self._signed():
+        with self._commit_to(table, "claim"):
             merge.whenMatchedUpdateAll(free).whenNotMatchedInsertAll().execute()
 
     def delete(self, table: Table, **values: Values) -> None:
@@ -221,9 +221,7 @@ class Warehouse:
 
     def set_layout(self, table: Table, text: str) -> None:
         """Remember with the table what its rows were made with: a property, so it is one commit."""
-        crash_point(f"{table.name}:before_layout")
         self._alter(table, _LAYOUT, text)
-        crash_point(f"{table.name}:after_layout")
 
     def _alter(self, table: Table, key: str, value: str) -> None:
         """Set a property through the catalog's own interface: SQL has no parameters for properties."""
@@ -234,7 +232,7 @@ class Warehouse:
         identifier = connector.Identifier.of(self._java_array(java.java.lang.String, namespace), name)
         change = self._java_array(connector.TableChange, connector.TableChange.setProperty(key, value))
         state = self.spark._jsparkSession.sessionState()
-        with self._signed():
+        with self._commit_to(table, "layout"):
             state.catalogManager().catalog(self._catalog).alterTable(identifier, change)
 
     def _java_array(self, kind: Any, element: Any) -> Any:
@@ -252,21 +250,18 @@ class Warehouse:
                 writer.format("delta").save(self._path(table))
 
     @contextmanager
-    def _commit_to(self, table: Table) -> Iterator[None]:
-        """Stand around the one commit of rows made inside: the fault checks can end the process on either side."""
-        crash_point(f"{table.name}:before_commit")
-        with self._signed():
-            yield
-        crash_point(f"{table.name}:after_commit")
+    def _commit_to(self, table: Table, what: str = "commit") -> Iterator[None]:
+        """Stand around the one commit made inside: it is signed with the run id, as its user metadata.
 
-    @contextmanager
-    def _signed(self) -> Iterator[None]:
-        """Sign the commit made inside with the run id, as its user metadata."""
+        The fault checks can end the process on either side of it.
+        """
+        crash_point(f"{table.name}:before_{what}")
         self.spark.conf.set(_SIGNATURE, f"run {self.run_id}")
         try:
             yield
         finally:
             self.spark.conf.unset(_SIGNATURE)
+        crash_point(f"{table.name}:after_{what}")
 
     def _delta(self, table: Table) -> DeltaTable:
         if self._in_catalog:

@@ -81,6 +81,8 @@ def _reaches(value: float, threshold: float | None) -> bool:
 
 
 def _crowded(times_N: _Ints, events: int) -> bool:
+    if len(times_N) < events:
+        return False
     spans = times_N[events - 1 :] - times_N[: len(times_N) - events + 1]
     return bool((spans < _HOUR_US).any())
 
