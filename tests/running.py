@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -61,11 +60,19 @@ class Flow:
         stages = [job.STAGE for job in nightly.JOBS]
         return run_job(*stages, argv=self.arguments(day, *flags), after=nightly.conclude)
 
+    def command(self, day: date, *flags: str, job: str = "nightly") -> list[str]:
+        return [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *self.arguments(day, *flags)]
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        python = os.pathsep.join(filter(None, [variables.get("PYTHONPATH"), str(ROOT / "lib")]))
+        return {**os.environ, **variables, "PYTHONPATH": python}
+
     def started(self, day: date, *flags: str, job: str = "nightly", **variables: str) -> "subprocess.Popen[str]":
         """Start a job in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *self.arguments(day, *flags)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(variables), cwd=self.folder,
+            self.command(day, *flags, job=job),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment(**variables),
+            cwd=self.folder,
         )  # fmt: skip
 
     def process(
@@ -75,8 +82,3 @@ class Flow:
         child = self.started(day, *flags, job=job, **variables)
         out, err = child.communicate(timeout=600)
         return subprocess.CompletedProcess(child.args, child.returncode, out, err)
-
-
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    python = os.pathsep.join(filter(None, [variables.get("PYTHONPATH"), str(ROOT / "lib")]))
-    return {**os.environ, **variables, "PYTHONPATH": python}
