@@ -19,7 +19,7 @@ demo: install ## two nights on the bundled real log; a second time every stage i
 	@echo "report:  build/demo/artifacts/reports/2013-08-31/report.html"
 
 test: install ## all tests, in two processes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .

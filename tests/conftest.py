@@ -1,5 +1,6 @@
 """One Spark session for all tests of a process, made the way the jobs make theirs, and only when a test asks for it."""
 
+import fcntl
 import os
 import sys
 import time
@@ -36,18 +37,24 @@ _CONF = {
 }
 
 
+# What runs first in two processes: one makes the nights that many files read, the other has work that needs none.
+_FIRST = ("tests/test_flow.py", "tests/baselines/", "tests/cluster/", "tests/io/")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a fixture in one process: all that read the two nights, first because they take longest."""
+    """Keep a file's tests in one process; after what is first come the files that read the nights, the longest."""
 
-    def reads_nights(item: pytest.Item) -> bool:
-        return "flow" in getattr(item, "fixturenames", ())
+    def turn(item: pytest.Item) -> int:
+        place = item.path.relative_to(ROOT).as_posix()
+        first = [number for number, start in enumerate(_FIRST) if place.startswith(start)]
+        return first[0] if first else len(_FIRST) + ("flow" not in getattr(item, "fixturenames", ()))
 
+    turns: dict[Path, int] = {}
     for item in items:
-        item.add_marker(
-            pytest.mark.xdist_group("nights" if reads_nights(item) else item.path.relative_to(ROOT).as_posix())
-        )
-    items.sort(key=lambda item: not reads_nights(item))
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+        turns[item.path] = min(turn(item), turns.get(item.path, turn(item)))
+    items.sort(key=lambda item: turns[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -68,13 +75,22 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 
 @pytest.fixture(scope="session")
-def flow(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> "Flow":
-    """Two nights of generated logs; tests only read it, or change a copy."""
+def flow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Flow":
+    """Two nights of generated logs, made once for all processes; tests only read them, or change a copy."""
     from tests import generated
     from tests.running import Flow
 
-    folder = tmp_path_factory.mktemp("flow")
-    nights = Flow.at(folder / "two_nights", generated.write_logs(folder / "logs"))
-    for day in (generated.FIRST_NIGHT, generated.SECOND_NIGHT):
-        assert nights.night(day) == 0
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "flow" / "made"
+    with (folder / "flow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the second process waits for the first
+        nights = Flow(made.parent / "two_nights", made.parent / "logs")
+        if not made.exists():
+            request.getfixturevalue("spark")
+            Flow.at(nights.folder, generated.write_logs(nights.logs))
+            for day in (generated.FIRST_NIGHT, generated.SECOND_NIGHT):
+                assert nights.night(day) == 0
+            made.touch()
     return nights
