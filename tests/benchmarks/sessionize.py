@@ -1,22 +1,29 @@
 """The session splitter against the standard recipe (lag, running sum, groupBy) and the floor (shuffle, sort, write).
 
-Parquet in, parquet out, all variants in one Spark session of two cores. --data is a folder of Parquet files with the
-columns of EVENTS; without it users and items are drawn from a power law.
+Parquet in, parquet out, all variants in one Spark session of two cores, each with its flags of bots on as by default.
+--data is a folder of Parquet files with the columns of EVENTS; without it users and items are drawn from a power law.
+
+Figures beside the seconds: x_sort_floor, vs_window_lag (times faster), shuffle_vs_floor (bytes), skew_ratio (with the
+default limits: a quarter of all events by one user over none).
 """
 
 import os
 import shutil
+import statistics
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from delta import configure_spark_with_delta_pip
-from form import Flags, Measured, compared, interleaved, run_benchmark
+from form import Cost, Flags, Measured, compared, interleaved, run_benchmark
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from intentrec.sessions import Limits, sessionize
+from intentrec.config import BotsConfig, SessionsConfig
+from intentrec.sessions import BotRules, Limits, sessionize
 from intentrec.tables import EVENTS, SESSIONS
 
 GAP = timedelta(minutes=30)
@@ -25,19 +32,27 @@ _START = 1_704_067_200  # 2024-01-01 UTC
 
 
 def main(flags: Flags) -> Measured:
-    """Measure three variants in interleaved rounds, after checking that they find the same sessions."""
+    """Measure the variants in interleaved rounds, after checking that they find the same sessions."""
     folder = Path(tempfile.mkdtemp(prefix="sessionize-"))
     spark = _spark(folder)
     try:
-        path = flags.data or _drawn(spark, folder / "events", 1_000_000 if flags.quick else 10_000_000)
+        number = 1_000_000 if flags.quick else 10_000_000
+        path = flags.data or _drawn(spark, folder / "events", number)
+        skewed = spark.read.parquet(str(_drawn(spark, folder / "skewed", number, share=0.25)))
         events = spark.read.parquet(str(path))
-        variants = {"sort_floor": _sorted, "window_lag": _window_lag, "splitter": _split}
-        costs = interleaved(
-            {
-                name: lambda name=name, variant=variant: _write(variant(events), folder / name)
-                for name, variant in variants.items()
-            }
-        )
+        variants = {
+            "sort_floor": (_sorted, events), "window_lag": (_window_lag, events), "splitter": (_split, events),
+            "by_default": (_split_by_default, events), "by_default_skewed": (_split_by_default, skewed),
+        }  # fmt: skip
+        shuffled: dict[str, int] = {}
+
+        def run(name: str) -> None:
+            variant, rows = variants[name]
+            before = _shuffle_bytes(spark)
+            _write(variant(rows), folder / name)
+            shuffled[name] = _shuffle_bytes(spark) - before
+
+        costs = interleaved({name: partial(run, name) for name in variants})
         num_events = events.count()
         num_sessions = {name: spark.read.parquet(str(folder / name)).count() for name in ("window_lag", "splitter")}
     finally:
@@ -46,10 +61,26 @@ def main(flags: Flags) -> Measured:
     if len(set(num_sessions.values())) != 1:
         sys.exit(f"the variants disagree: {num_sessions} sessions")
     figures = compared(costs, "sort_floor")
-    figures["window_lag_x_splitter"] = round(figures["window_lag_s"] / figures["splitter_s"], 4)
+    figures["x_sort_floor"] = figures["splitter_x_sort_floor"]
+    figures["vs_window_lag"] = _ratio(costs, "window_lag", "splitter")
+    figures["skew_ratio"] = _ratio(costs, "by_default_skewed", "by_default")
+    figures["shuffle_vs_floor"] = round(shuffled["splitter"] / shuffled["sort_floor"], 4)
     figures["splitter_events_per_s"] = round(num_events / figures["splitter_s"], 1)
     config = {"events": num_events, "sessions": num_sessions["splitter"], "gap_minutes": 30, "partitions": PARTITIONS}
     return Measured(config, figures)
+
+
+def _ratio(costs: Mapping[str, Sequence[Cost]], name: str, other: str) -> float:
+    pairs = zip(costs[name], costs[other], strict=True)
+    return round(statistics.median(run.wall_s / reference.wall_s for run, reference in pairs), 4)
+
+
+def _shuffle_bytes(spark: SparkSession) -> int:
+    """Return the bytes that all stages so far have written for their shuffles."""
+    java = spark.sparkContext._gateway
+    no_summary = (False, False, java.new_array(java.jvm.double, 0), java.jvm.java.util.ArrayList())
+    stages = spark.sparkContext._jsc.sc().statusStore().stageList(None, *no_summary)
+    return sum(stages.apply(number).shuffleWriteBytes() for number in range(stages.size()))
 
 
 def _spark(folder: Path) -> SparkSession:
@@ -65,10 +96,15 @@ def _spark(folder: Path) -> SparkSession:
     return configure_spark_with_delta_pip(builder).getOrCreate()
 
 
-def _drawn(spark: SparkSession, path: Path, num_events: int) -> Path:
-    """Write events of 90 days: 20 per user on average in 4 visits of 40 minutes, users and items by a power law."""
+def _drawn(spark: SparkSession, path: Path, num_events: int, share: float = 0.0) -> Path:
+    """Write events of 90 days: 20 per user on average in 4 visits of 40 minutes, users and items by a power law.
+
+    ``share`` of them are one user's, spread over all hours.
+    """
     user = F.floor(F.pow(F.rand(1), 2.0) * (num_events / 20))
-    hour = F.pmod(F.xxhash64(user, F.floor(F.rand(2) * 4)), F.lit(90 * 24))
+    user = F.when(F.rand(5) < share, F.lit(-1)).otherwise(user)
+    visits = F.when(user < 0, F.lit(90 * 24)).otherwise(F.lit(4))
+    hour = F.pmod(F.xxhash64(user, F.floor(F.rand(2) * visits)), F.lit(90 * 24))
     drawn = spark.range(num_events, numPartitions=PARTITIONS).select(
         F.concat(F.lit("u"), user.cast("string")).alias("user_id"),
         F.concat(F.lit("i"), F.floor(F.pow(F.rand(3), 3.0) * 50_000).cast("string")).alias("item_id"),
@@ -113,8 +149,13 @@ def _window_lag(events: DataFrame) -> DataFrame:
 
 
 def _split(events: DataFrame) -> DataFrame:
-    without_cuts = Limits(GAP // timedelta(microseconds=1), timedelta(days=3650) // timedelta(microseconds=1), 10**6)
+    micro = timedelta(microseconds=1)
+    without_cuts = Limits(GAP // micro, timedelta(days=3650) // micro, 10**7, bots=BotRules.of(BotsConfig()))
     return sessionize(events, without_cuts, run_id="benchmark")
+
+
+def _split_by_default(events: DataFrame) -> DataFrame:
+    return sessionize(events, Limits.of(SessionsConfig()), run_id="benchmark")
 
 
 def _write(rows: DataFrame, path: Path) -> None:
