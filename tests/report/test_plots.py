@@ -67,3 +67,8 @@ def test_the_settings_of_other_plots_stay(full_night):
     before = dict(mpl.rcParams)
     plots(full_night)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_single_epoch_is_a_whole_number(full_night):
+    named = texts(plots(replace(full_night, epochs=full_night.epochs[:1]))["epochs"])
+    assert named[: named.index("epoch")] == ["1"]

@@ -78,7 +78,7 @@ def _epochs(data: ReportData) -> Figure:
     validated = [(row.epoch, row.validation_loss) for row in data.epochs if row.validation_loss is not None]
     axes.plot([epoch for epoch, _ in validated], [loss for _, loss in validated], "o-", color=_SECOND)
     axes.legend(["training", "validation"] if validated else ["training"], frameon=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss, nats")
     return figure
