@@ -100,7 +100,7 @@ def test_every_row_is_accepted_a_duplicate_or_quarantined_and_a_second_run_chang
     assert len(events(warehouse)) == 3
 
 
-def test_a_future_row_is_taken_back_by_the_first_night_that_accepts_it(spark, place):
+def test_a_future_row_is_taken_back_by_the_first_night_that_accepts_it(spark, place, caplog):
     deliver(place, "a.json", event("e1", "2024-05-01T09:00:00"), event("e2", "2024-05-03T00:00:00"))
     _, warehouse = ingest(spark, place, "2024-05-01")
     assert quarantine(warehouse) == {("a.json", 2, "future")}
@@ -109,6 +109,9 @@ def test_a_future_row_is_taken_back_by_the_first_night_that_accepts_it(spark, pl
     assert books(warehouse) == {"a.json": (2, 2, 0, 0)}
     assert events(warehouse) == {"e1": "a.json", "e2": "a.json"}
     assert quarantine(warehouse) == set()
+    counters, _ = ingest(spark, place, "2024-05-02")  # a day without a file
+    assert counters["files_read"] == 0
+    assert caplog.messages[-1].endswith("no new file among 1 that match input.events")
 
 
 def test_a_replay_keeps_what_is_too_late_by_now_and_takes_back_what_passes(spark, place):
