@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from intentrec import events as stage
 from intentrec.config import EventSource, Snapshot
 from intentrec.errors import InputError
-from intentrec.ledger import Run, Stage, run_job
+from intentrec.ledger import Run, Stage, counted, run_job
 from intentrec.logs import Asked, LogFile, find_files, read_rows
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, USERS
 
@@ -45,6 +45,10 @@ def ingest_events(run: Run) -> dict[str, int]:
             counts = stage.count_rows(decided, read)
             settings = run.config.input
             stage.refuse_too_many(counts, settings.max_rejected_share, settings.max_rejected_share_of_file)
+            rows_new = sum(count.num_read for file, count in counts.items() if file not in plan.replayed)
+            if not run.rebuild:
+                before = counted(run, STAGE.name, "rows_new")
+                stage.refuse_odd_volume(rows_new, run.run_date, before, settings.volume)
             counters, bad_snapshots = _count_snapshots(run, snapshots)
             _compare_items(run, snapshots, stage.watermark_of(books))
             _write_events(run, layout, decided, dates)
@@ -55,7 +59,7 @@ def ingest_events(run: Run) -> dict[str, int]:
         _write_items(run, snapshots)
         _write_users(run, snapshots)
     _write_books(run, counts, files, plan)
-    return _counters(counts) | counters
+    return _counters(counts) | {"rows_new": rows_new} | counters
 
 
 def _checked_layout(run: Run) -> str:

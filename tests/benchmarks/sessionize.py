@@ -7,7 +7,6 @@ Figures beside the seconds: x_sort_floor, vs_window_lag (times faster), shuffle_
 default limits: a quarter of all events by one user over none).
 """
 
-import os
 import shutil
 import statistics
 import sys
@@ -17,13 +16,13 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from delta import configure_spark_with_delta_pip
 from form import Cost, Flags, Measured, compared, interleaved, run_benchmark
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from intentrec.config import BotsConfig, SessionsConfig
 from intentrec.sessions import BotRules, Limits, sessionize
+from intentrec.spark import start_spark
 from intentrec.tables import EVENTS, SESSIONS
 
 GAP = timedelta(minutes=30)
@@ -84,16 +83,8 @@ def _shuffle_bytes(spark: SparkSession) -> int:
 
 
 def _spark(folder: Path) -> SparkSession:
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers import the package too
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.memory", "4g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", str(PARTITIONS))
-        .config("spark.local.dir", str(folder))
-    )
-    return configure_spark_with_delta_pip(builder).getOrCreate()
+    conf = {"spark.sql.shuffle.partitions": str(PARTITIONS), "spark.local.dir": str(folder)}
+    return start_spark("sessionize", "local[2]", conf)[0]
 
 
 def _drawn(spark: SparkSession, path: Path, num_events: int, share: float = 0.0) -> Path:

@@ -6,9 +6,9 @@ import pytest
 from jobs.ingest_events import STAGE
 
 from intentrec.config import load_config
-from intentrec.errors import ConfigError, InputError
+from intentrec.errors import ConfigError, GateError, InputError
 from intentrec.ledger import Command, open_run
-from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, USERS
+from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, RUNS, USERS
 
 CONFIG = """
 warehouse: warehouse
@@ -44,7 +44,7 @@ def event(id_, at, item="tea", **more):
 def ingest(spark, place, day, *overrides, **flags):
     config = load_config(place / "nightly.yaml", overrides)
     with open_run(Command(config=config, run_date=date.fromisoformat(day), **flags)) as run:
-        run.warehouse.create(STAGE.writes)
+        run.warehouse.create((*STAGE.writes, RUNS))
         return STAGE.body(run), run.warehouse
 
 
@@ -78,7 +78,7 @@ def test_every_row_is_accepted_a_duplicate_or_quarantined_and_a_second_run_chang
     deliver(place, "empty.json")
     counters, warehouse = ingest(spark, place, "2024-05-01")
     assert counters == {
-        "files_read": 3, "rows_read": 7, "rows_accepted": 3, "rows_duplicate": 2, "rows_quarantined": 2,
+        "files_read": 3, "rows_read": 7, "rows_accepted": 3, "rows_duplicate": 2, "rows_quarantined": 2, "rows_new": 7,
         "quarantined_malformed_row": 1, "quarantined_unknown_action": 1,
     }  # fmt: skip
     assert books(warehouse) == {"a.json": (5, 2, 1, 2), "b.json": (2, 1, 1, 0), "empty.json": (0, 0, 0, 0)}
@@ -165,6 +165,24 @@ def test_what_is_refused_changes_no_table(spark, place):
     ingest(spark, place, "2024-05-01", other, rebuild=True)
     assert books(warehouse) == {"a.json": (1, 1, 0, 0)}
     assert events(warehouse) == {"e1": "a.json"}
+
+
+def test_a_night_of_ten_times_the_usual_rows_is_refused_until_it_is_accepted(spark, place):
+    def execute(day, *overrides):
+        config = load_config(place / "nightly.yaml", ["input.volume.min_nights=1", *overrides])
+        with open_run(Command(config=config, run_date=date.fromisoformat(day))) as run:
+            run.execute(STAGE)
+            return run.warehouse
+
+    deliver(place, "history.json", *(event(f"h{hour}", f"2024-05-01T{hour:02}:00:00") for hour in range(24)))
+    execute("2024-05-01")
+    deliver(place, "usual.json", event("u1", "2024-05-02T09:00:00"), event("u2", "2024-05-02T10:00:00"))
+    warehouse = execute("2024-05-02")
+    deliver(place, "much.json", *(event(f"m{hour}", f"2024-05-03T{hour:02}:00:00") for hour in range(20)))
+    with pytest.raises(GateError, match=r"20 rows a day since 2024-05-02, usual are 2 \(1 nights; \+5.8 deviations"):
+        execute("2024-05-03")
+    assert len(events(warehouse)) == 26
+    assert len(events(execute("2024-05-03", "input.volume.max_z=null"))) == 46
 
 
 def test_a_catalogue_and_users_come_from_their_files(spark, place):

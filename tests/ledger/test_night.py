@@ -10,8 +10,8 @@ from tests.frames import assert_frames_equal
 from tests.ledger.nights import DAY, command, write_config
 
 from intentrec.examples import Encoding, Shape
-from intentrec.ledger import Run, night_of, pinned_examples, tonight
-from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, SESSIONS, VOCABULARY
+from intentrec.ledger import Run, counted, night_of, pinned_examples, tonight
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RUNS, SESSIONS, VOCABULARY
 
 BEFORE = date(2024, 1, 30)
 NOON = datetime(2024, 1, 30, 12, tzinfo=UTC)
@@ -68,3 +68,19 @@ def test_examples_are_pinned_to_a_version_and_to_the_files_of_tonight(spark: Spa
     (file,) = files
     assert "/run_date=2024-01-31/split=train/length_bucket=8/" in unquote(file)
     assert_frames_equal(spark.read.parquet(file).select("row_id"), spark.createDataFrame([(31,)], "row_id BIGINT"))
+
+
+def test_counters_of_all_finished_runs_of_a_date_are_added_up(spark: SparkSession, config: Path) -> None:
+    run = Run(command(config), spark, "r")
+    own = [
+        ("r1", BEFORE, "ingest_events", "finished", 4), ("r2", BEFORE, "ingest_events", "finished", 3),
+        ("r3", BEFORE, "ingest_events", "failed", 50), ("r3", BEFORE, "build_sessions", "finished", 60),
+        ("r4", DAY, "ingest_events", "finished", 9),
+    ]  # fmt: skip
+    run.warehouse.create([RUNS])
+    rows = [
+        (run_id, day, stage, status, NOON, NOON, [], [], "", "", "", [("rows_new", rows), ("rows_read", 99)], None)
+        for run_id, day, stage, status, rows in own
+    ]
+    run.warehouse.append(RUNS, spark.createDataFrame(rows, RUNS.schema))
+    assert counted(run, "ingest_events", "rows_new") == {BEFORE: 7, DAY: 9}

@@ -44,6 +44,8 @@ def cut(rows, limits=LIMITS, batch=1000):
             row["events"][0]["occurred_at"],
             row["events"][-1]["occurred_at"],
         )
+        row["chain_us"] = micros(row["chain_started_at"])
+        row["cut_at_start"], row["cut_at_end"] = ("cut_at_" + side in row["flags"] for side in ("start", "end"))
         assert all(event["item_id"] == f"item of {event['event_id']}" for event in row["events"])
     return sessions
 
@@ -139,7 +141,20 @@ def test_flags_of_bots_are_of_their_own_session(batch):
     rules = BotRules(None, 4, None, None, None, 100)
     limits = Limits(30 * MINUTE, 120 * MINUTE, 9, bots=rules)
     rows = at("ann", *((minute, f"a{minute}") for minute in range(4))) + at("bob", (0, "b"), (1, "c"), (2, "d"))
-    assert [row["bots"] for row in cut(rows, limits, batch)] == [["bot_events_per_session"], None]
+    assert [row["flags"] for row in cut(rows, limits, batch)] == [["bot_events_per_session"], []]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 1000])
+def test_a_clock_set_back_is_flagged_in_its_own_session_alone(batch):
+    """Ann's third event was logged after the second and says that it happened before: sequence 3 stands before 2."""
+    rules = BotRules(None, 3, None, None, None, 100)
+    limits = Limits(30 * MINUTE, 120 * MINUTE, 9, bots=rules, clock_back=True)
+    rows = [("ann", 0, 1, "a"), ("ann", MINUTE, 3, "c"), ("ann", 2 * MINUTE, 2, "b"), ("ann", 60 * MINUTE, 1, "d")]
+    rows += [("bob", 0, 0, "e"), ("bob", 1, 0, "f"), ("cid", 2, 7, "g"), ("cid", 3, 6, "h")]
+    flags = [["bot_events_per_session", "clock_back"], [], [], ["clock_back"]]
+    assert [row["flags"] for row in cut(rows, limits, batch)] == flags
+    off = Limits(30 * MINUTE, 120 * MINUTE, 9, bots=rules)
+    assert [row["flags"] for row in cut(rows, off, batch)] == [["bot_events_per_session"], [], [], []]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1000])

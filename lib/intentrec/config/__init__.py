@@ -1,6 +1,6 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
-from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot
+from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot, VolumeConfig
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
     AdaptiveGapConfig,
@@ -37,6 +37,7 @@ __all__ = [
     "Snapshot",
     "SparkConfig",
     "TrainingConfig",
+    "VolumeConfig",
     "cutoff_of",
     "is_catalog",
     "load_config",

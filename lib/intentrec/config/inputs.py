@@ -123,6 +123,16 @@ def _as_action(value: Any) -> Any:
     return {"weight": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+class VolumeConfig(Section):
+    """Rows that no night has read before, a day, against the nights before; a night far off is refused, exit 5."""
+
+    max_z: Annotated[float, Field(gt=0)] | None = Field(
+        4.0, description="deviations of the logarithm, of which one is at least 0.4; null: any night is accepted"
+    )
+    nights: Count = Field(14, description="newest nights to compare with; the first of all is left out")
+    min_nights: Count = Field(7, description="with fewer nights before it, a night is not judged")
+
+
 class InputConfig(Section):
     """raw logs -> events, items, users."""
 
@@ -148,3 +158,4 @@ class InputConfig(Section):
         0.5,
         description="of the items that could be had the night before; if more are gone nothing is published, exit 3",
     )
+    volume: VolumeConfig = VolumeConfig()

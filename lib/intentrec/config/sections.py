@@ -46,6 +46,11 @@ class SessionsConfig(Section):
     max_events: Count = Field(1000, description="most events in a session; more are cut")
     cut_after: tuple[str, ...] = Field((), description="actions that end a session, a purchase say")
     adaptive_gap: AdaptiveGapConfig = AdaptiveGapConfig()
+    flag_clock_back: StrictBool = Field(
+        False,
+        description="flags clock_back: a clock was set back, sequence falls where time rises; for logs whose "
+        "sequence counts on through all events of a user",
+    )
     bots: BotsConfig = BotsConfig()
 
 

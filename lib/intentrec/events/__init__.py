@@ -34,6 +34,7 @@ from intentrec.events.merging import (
     with_verdict,
 )
 from intentrec.events.reasons import REASONS
+from intentrec.events.volume import refuse_odd_volume
 
 __all__ = [
     "REASONS",
@@ -64,6 +65,7 @@ __all__ = [
     "read_rejected",
     "refuse_bad_snapshot",
     "refuse_lost_items",
+    "refuse_odd_volume",
     "refuse_too_many",
     "users_from_snapshot",
     "watermark_of",

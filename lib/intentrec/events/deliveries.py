@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
-from urllib.parse import quote, unquote
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -127,7 +126,7 @@ def _micros(instant: datetime) -> int:
 
 
 def layout_of(sources: Sequence[EventSource], generation: int) -> str:
-    """Return what makes old and new EVENTS rows agree, as JSON that holds neither quotes of SQL nor backslashes.
+    """Return what makes old and new EVENTS rows agree, as JSON.
 
     Args:
         sources: their mappings, units and zones are kept; paths and formats are not.
@@ -136,13 +135,12 @@ def layout_of(sources: Sequence[EventSource], generation: int) -> str:
     kept = [source.model_dump(mode="json", include=set(_LAYOUT_KEYS)) for source in sources]
     for source in kept:
         source["context"] = sorted(source["context"])
-    text = json.dumps({"sources": kept, "generation": generation}, sort_keys=True)
-    return quote(text, safe=' {}[]":,._-/')
+    return json.dumps({"sources": kept, "generation": generation}, sort_keys=True)
 
 
 def generation_of(layout: str | None) -> int:
     """Return the generation that ``layout_of`` wrote; 0 where nothing is remembered."""
-    return int(json.loads(unquote(layout))["generation"]) if layout and layout != REBUILDING else 0
+    return int(json.loads(layout)["generation"]) if layout and layout != REBUILDING else 0
 
 
 def compare_layout(remembered: str, current: str) -> None:
@@ -153,7 +151,7 @@ def compare_layout(remembered: str, current: str) -> None:
     """
     if remembered == REBUILDING:
         raise ConfigError("table events: a rebuild was interrupted; run ingest_events with --rebuild again")
-    before, now = (json.loads(unquote(text))["sources"] for text in (remembered, current))
+    before, now = (json.loads(text)["sources"] for text in (remembered, current))
     for number, (old, new) in enumerate(zip(before, now, strict=False)):
         for key in _LAYOUT_KEYS:
             if old[key] != new[key]:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from intentrec.tables import FEATURE_VOCABULARY, SESSIONS, VOCABULARY
+from intentrec.tables import BOT_FLAG, FEATURE_VOCABULARY, SESSIONS, VOCABULARY
 
 # A context field with more values than this is closer to an id than to a feature; the most frequent ones are kept.
 MAX_VALUES = 1000
@@ -26,7 +26,7 @@ def timeline(sessions: DataFrame, until: datetime, since: datetime | None = None
     sessions = SESSIONS.conform(sessions).where(F.col("started_at") < F.lit(until))
     if since is not None:
         sessions = sessions.where(F.col("ended_at") >= F.lit(since))
-    by_bot = F.exists("flags", lambda flag: flag.startswith("bot_")).alias("by_bot")
+    by_bot = F.exists("flags", lambda flag: flag.startswith(BOT_FLAG)).alias("by_bot")
     events = sessions.select("user_id", by_bot, F.inline("events"))
     seen = events.where(F.col("occurred_at") < F.lit(until))
     return seen if since is None else seen.where(F.col("occurred_at") >= F.lit(since))

@@ -13,7 +13,7 @@ from intentrec.ledger.models import (
     start_folder,
     tonights_challenger,
 )
-from intentrec.ledger.night import night_of, pinned_examples, tonight
+from intentrec.ledger.night import counted, night_of, pinned_examples, tonight
 from intentrec.ledger.opening import open_run
 from intentrec.ledger.run import Command, Outcome, Run, Stage
 
@@ -28,6 +28,7 @@ __all__ = [
     "add_model",
     "champion_fingerprint",
     "champion_of",
+    "counted",
     "find_model",
     "get_model",
     "model_folder",

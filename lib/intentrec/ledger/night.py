@@ -1,11 +1,13 @@
-"""A run's view of the tables that build_examples and all after it read."""
+"""A run's view of the tables that build_examples and all after it read, and of the nights before."""
+
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.examples import Encoding, Night, Shape
 from intentrec.ledger.run import Run
-from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, SESSIONS, VOCABULARY, Table
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RUNS, SESSIONS, VOCABULARY, Table
 
 
 def tonight(run: Run, table: Table) -> DataFrame:
@@ -37,3 +39,11 @@ def pinned_examples(run: Run) -> tuple[DataFrame, list[str]]:
     version = run.warehouse.version(EXAMPLES)
     rows = run.warehouse.read(EXAMPLES, version).where(F.col("run_date") == F.lit(run.run_date))
     return rows, run.warehouse.files(EXAMPLES, version, run_date=run.run_date)
+
+
+def counted(run: Run, stage: str, counter: str) -> dict[date, int]:
+    """Return what a stage has counted for every run date in which it finished, all its runs of the date together."""
+    finished = run.warehouse.read(RUNS).where((F.col("stage") == stage) & (F.col("status") == "finished"))
+    pairs = finished.select("run_date", F.explode("counters").alias("pair")).where(F.col("pair.key") == counter)
+    totals = pairs.groupBy("run_date").agg(F.sum("pair.value").alias("total"))
+    return {row.run_date: row.total for row in totals.collect()}

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from intentrec.config import BotsConfig
+from intentrec.tables import BOT_FLAG
 
-PREFIX = "bot_"
 _HOUR_US = 3_600_000_000
 _SECOND_US = 1_000_000
 
@@ -70,7 +70,7 @@ class BotRules:
             "events_per_session": _reaches(len(times_N), self.events_per_session),
             "one_item": self._judges_share(times_N) and _reaches(_most_of_one_item(items_N), self.one_item),
         }
-        return [PREFIX + rule for rule, found in broken.items() if found]
+        return [BOT_FLAG + rule for rule, found in broken.items() if found]
 
     def _judges_share(self, times_N: _Ints) -> bool:
         return len(times_N) >= self.min_events

@@ -7,10 +7,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.sessions.layout import Limits
-from intentrec.sessions.splitting import EVENT_FIELDS, INPUT, OUTPUT, split
+from intentrec.sessions.splitting import CUT_AT_START, EVENT_FIELDS, HELD, INPUT, OUTPUT, split
 from intentrec.tables import EVENTS, SESSIONS
-
-CUT_AT_START, CUT_AT_END = "cut_at_start", "cut_at_end"
 
 
 def sessionize(events: DataFrame, limits: Limits, run_id: str, sessions: DataFrame | None = None) -> DataFrame:
@@ -31,18 +29,14 @@ def sessionize(events: DataFrame, limits: Limits, run_id: str, sessions: DataFra
     Raises:
         SchemaError: ``events`` lacks a column of EVENTS.
     """
-    rows = EVENTS.conform(events).select(
-        "user_id", *EVENT_FIELDS,
-        F.lit(None).cast("bigint").alias("chain_us"), F.lit(None).cast("string").alias("held_id"),
-    )  # fmt: skip
-    if sessions is not None:
-        rows = rows.unionByName(exploded(sessions))
+    rows = EVENTS.conform(events).select(*INPUT)
     order = [F.col(name) for name in ("user_id", "occurred_at", "sequence", "event_id")]
     if sessions is not None:
+        rows = rows.unionByName(exploded(sessions), allowMissingColumns=True)
         order.append(F.col("held_id").desc_nulls_last())  # of two equal rows the one that knows its session comes first
     output = OUTPUT.format(events=SESSIONS.schema["events"].dataType.simpleString())
     ordered = rows.repartition("user_id").sortWithinPartitions(*order)
-    return _named(ordered.select(*INPUT).mapInArrow(_splitter(limits), output), run_id)
+    return _named(ordered.mapInArrow(_splitter(limits), output), run_id)
 
 
 def _splitter(limits: Limits) -> Any:
@@ -53,13 +47,8 @@ def _splitter(limits: Limits) -> Any:
 
 
 def _named(sessions: DataFrame, run_id: str) -> DataFrame:
-    cuts = F.array_compact(
-        F.array(F.when(F.col("cut_at_end"), CUT_AT_END), F.when(F.col("cut_at_start"), CUT_AT_START))
-    )
     columns = {
         "session_id": F.coalesce("held_id", _session_id(F.col("twin"))),
-        "flags": F.concat(F.coalesce("bots", F.array().cast("array<string>")), cuts),
-        "chain_started_at": F.timestamp_micros("chain_us"),
         "session_date": F.to_date("started_at"),
         "run_id": F.lit(run_id),
     }
@@ -95,8 +84,8 @@ def exploded(sessions: DataFrame) -> DataFrame:
     return events.select(
         "user_id",
         *(F.col(f"event.{name}").alias(name) for name in EVENT_FIELDS),
-        F.when(continues, F.unix_micros("chain_started_at")).alias("chain_us"),
-        F.when(continues | (first & F.col("has_own_id")), F.col("session_id")).alias("held_id"),
+        F.when(continues, F.unix_micros("chain_started_at")).alias(HELD[0]),
+        F.when(continues | (first & F.col("has_own_id")), F.col("session_id")).alias(HELD[1]),
     )
 
 

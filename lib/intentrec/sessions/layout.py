@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Self
-from urllib.parse import quote, unquote
 
 from intentrec.config import AdaptiveGapConfig, Config, SessionsConfig
 from intentrec.errors import ConfigError
@@ -34,6 +33,7 @@ class Limits:
         cut_after: actions whose event is the last of its session.
         adaptive: a gap within ``gap_us`` that follows the session; None: ``gap_us`` alone.
         bots: rules for the flags; None: no flags.
+        clock_back: whether a session is flagged in which sequence falls.
     """
 
     gap_us: int
@@ -42,6 +42,7 @@ class Limits:
     cut_after: tuple[str, ...] = ()
     adaptive: AdaptiveGap | None = None
     bots: BotRules | None = None
+    clock_back: bool = False
 
     @classmethod
     def of(cls, config: SessionsConfig) -> Self:
@@ -54,6 +55,7 @@ class Limits:
             cut_after=tuple(sorted(set(config.cut_after))),
             adaptive=None if own.factor is None else AdaptiveGap(own.factor, own.min_minutes * _MINUTE // _MICROSECOND),
             bots=BotRules.of(config.bots),
+            clock_back=config.flag_clock_back,
         )
 
 
@@ -78,19 +80,19 @@ class Built:
         """Read what ``text`` wrote; None for a table that was never finished."""
         if text is None or text == REBUILDING:
             return None
-        values = json.loads(unquote(text))
+        values = json.loads(text)
         until = date.fromisoformat(values["until"])
         return cls(values["settings"], until, values["events_version"], values["generation"])
 
     def text(self) -> str:
-        """Return JSON without quotes of SQL or backslashes."""
+        """Return JSON."""
         values = {
             "settings": self.settings,
             "until": self.until.isoformat(),
             "events_version": self.events_version,
             "generation": self.generation,
         }
-        return quote(json.dumps(values, sort_keys=True), safe=' {}[]":,._-/')
+        return json.dumps(values, sort_keys=True)
 
 
 def settings_of(config: Config) -> dict[str, int | str]:
@@ -104,6 +106,7 @@ def settings_of(config: Config) -> dict[str, int | str]:
         "sessions.max_events": section.max_events,
         "sessions.cut_after": ", ".join(sorted(set(section.cut_after))),
         "sessions.adaptive_gap": _told(section.adaptive_gap),
+        "sessions.flag_clock_back": section.flag_clock_back,
         "sessions.bots": BotRules.of(section.bots).text(),
     }
 

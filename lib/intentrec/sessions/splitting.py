@@ -11,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from intentrec.sessions.bots import BotRules
 from intentrec.sessions.layout import AdaptiveGap, Limits
 
 EVENT_FIELDS = ("occurred_at", "sequence", "event_id", "item_id", "action", "value", "context")
-INPUT = ("user_id", *EVENT_FIELDS, "chain_us", "held_id")
+CLOCK_BACK, CUT_AT_END, CUT_AT_START = "clock_back", "cut_at_end", "cut_at_start"
+INPUT = ("user_id", *EVENT_FIELDS)
+HELD = ("chain_us", "held_id")  # what the first event of a stored session may carry
 OUTPUT = (
-    "user_id STRING, started_at TIMESTAMP, ended_at TIMESTAMP, num_events INT, events {events}, "
-    "cut_at_start BOOLEAN, cut_at_end BOOLEAN, chain_us BIGINT, held_id STRING, twin STRING, bots ARRAY<STRING>"
+    "user_id STRING, started_at TIMESTAMP, ended_at TIMESTAMP, num_events INT, events {events}, flags ARRAY<STRING>, "
+    "chain_started_at TIMESTAMP, held_id STRING, twin STRING"
 )
 
 _Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -47,14 +48,15 @@ def split(batches: Iterable[Any], limits: Limits) -> Iterator[Any]:
 
     Args:
         batches: RecordBatches of INPUT, sorted by user_id, occurred_at, sequence, event_id; a user's rows all in one
-            stream. A first event of a user with ``held_id`` begins a session that keeps this id; with ``chain_us`` as
-            well its session has been cut from an earlier one, of a chain that began at this instant.
+            stream. Those of HELD may follow: a first event of a user with ``held_id`` begins a session that keeps this
+            id; with ``chain_us`` as well its session has been cut from an earlier one, of a chain that began at this
+            instant.
         limits: gap and limits of a session.
 
     Yields:
         RecordBatches of OUTPUT, one row per session. ``twin`` is the first event's id where the session before began
-        at the same instant, so that user and start alone do not tell the two apart; else null. ``bots`` names the
-        rules of ``limits.bots`` that it breaks; null: none.
+        at the same instant, so that user and start alone do not tell the two apart; else null. ``flags`` are
+        sorted: the rules of ``limits.bots`` that it breaks, then CLOCK_BACK, CUT_AT_END, CUT_AT_START.
         Memory is bounded by one batch and one session.
     """
     held: _Open | None = None
@@ -104,7 +106,7 @@ class _Sessions:
     forced_S: _Flags  # cut_at_start
     held: dict[int, str | None]  # session: the id it keeps
     twins: dict[int, str]  # session: id of its first event
-    bots: BotRules | None
+    limits: Limits
 
     @classmethod
     def of(cls, rows: Any, limits: Limits, held: _Open | None) -> "_Sessions":
@@ -118,7 +120,7 @@ class _Sessions:
         starts_S, forced_S = _cut(times_N, np.flatnonzero(new_user_N | ends_N), limits)
         chain_of_S = np.cumsum(~forced_S) - 1
         chains_S = times_N[starts_S[~forced_S]][chain_of_S]
-        sessions = cls(rows, starts_S, chains_S, forced_S, {}, {}, limits.bots)
+        sessions = cls(rows, starts_S, chains_S, forced_S, {}, {}, limits)
         sessions._name_twins(times_N, new_user_N)
         sessions._continue(held, new_user_N, chain_of_S)
         return sessions
@@ -130,8 +132,8 @@ class _Sessions:
 
     def _continue(self, held: _Open | None, new_user_N: _Flags, chain_of_S: _Ints) -> None:
         """Give sessions that go on from earlier their chain and their id: the open one, and marked first events."""
-        ids = _values(self.rows, "held_id")
-        if ids.null_count < len(ids):
+        if HELD[0] in self.rows.column_names:
+            ids = _values(self.rows, "held_id")
             marked_N = pc.is_valid(ids).to_numpy(zero_copy_only=False) & new_user_N
             for event in np.flatnonzero(marked_N):
                 session = int(np.searchsorted(self.starts_S, event))
@@ -171,35 +173,51 @@ class _Sessions:
         structs = pa.StructArray.from_arrays(fields, EVENT_FIELDS)
         events = pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), structs)
         times = _values(self.rows, "occurred_at")
-        forced_after = np.append(self.forced_S, False)[1 : count + 1]
         columns = {
             "user_id": _values(self.rows, "user_id").take(first),
             "started_at": times.take(first),
             "ended_at": times.take(last),
             "num_events": pa.array(np.diff(bounds), pa.int32()),
             "events": events,
-            "cut_at_start": pa.array(self.forced_S[:count]),
-            "cut_at_end": pa.array(forced_after),
-            "chain_us": pa.array(self.chains_S[:count], pa.int64()),
+            "flags": self._flags(bounds),
+            "chain_started_at": pa.array(self.chains_S[:count], times.type),
             "held_id": _sparse(self.held, count),
             "twin": _sparse(self.twins, count),
-            "bots": pa.array(self._bots(bounds), pa.list_(pa.string())),
         }
         return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
 
-    def _bots(self, bounds: _Ints) -> list[list[str] | None]:
-        """Name the rules that each session breaks, None for none; only those with enough events are looked at."""
+    def _flags(self, bounds: _Ints) -> Any:
+        """Return the flags of each session; few have any."""
+        count = len(bounds) - 1
+        flags: dict[int, list[str]] = {session: found for session, found in self._bots(bounds) if found}
+        if self.limits.clock_back:
+            falls = 1 + np.flatnonzero(np.diff(_values(self.rows, "sequence").to_numpy()) < 0)
+            inside = falls[~np.isin(falls, bounds) & (falls < bounds[-1])]
+            _add(flags, np.unique(np.searchsorted(bounds, inside) - 1), CLOCK_BACK)
+        _add(flags, np.flatnonzero(self.forced_S[1 : count + 1]), CUT_AT_END)
+        _add(flags, np.flatnonzero(self.forced_S[:count]), CUT_AT_START)
+        sizes_S = np.zeros(count, np.int32)
+        sizes_S[[*flags]] = [len(named) for named in flags.values()]
+        names = [name for session in sorted(flags) for name in flags[session]]
+        offsets = pa.array(np.append(0, np.cumsum(sizes_S)), pa.int32())
+        return pa.ListArray.from_arrays(offsets, pa.array(names, pa.string()))
+
+    def _bots(self, bounds: _Ints) -> Iterator[tuple[int, list[str]]]:
+        """Go through the sessions with enough events for any rule, and name the rules that they break."""
+        bots = self.limits.bots
+        if bots is None or bots.least is None:
+            return
         sizes_S = np.diff(bounds)
-        flags: list[list[str] | None] = [None] * len(sizes_S)
-        if self.bots is None or self.bots.least is None:
-            return flags
-        times_N, items = _values(self.rows, "occurred_at").cast(pa.int64()), _values(self.rows, "item_id")
-        for session in np.flatnonzero(sizes_S >= self.bots.least):
+        times, items = _values(self.rows, "occurred_at").cast(pa.int64()), _values(self.rows, "item_id")
+        for session in np.flatnonzero(sizes_S >= bots.least):
             first, size = int(bounds[session]), int(sizes_S[session])
             codes = items.slice(first, size).dictionary_encode().indices.fill_null(-1).to_numpy()
-            found = self.bots.flags(times_N.slice(first, size).to_numpy(), codes.astype(np.int64))
-            flags[int(session)] = found or None
-        return flags
+            yield int(session), bots.flags(times.slice(first, size).to_numpy(), codes.astype(np.int64))
+
+
+def _add(flags: dict[int, list[str]], sessions: _Ints, name: str) -> None:
+    for session in sessions:
+        flags.setdefault(int(session), []).append(name)
 
 
 def _sparse(values: dict[int, Any], count: int) -> Any:

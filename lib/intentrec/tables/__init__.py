@@ -2,6 +2,7 @@
 
 from intentrec.tables.declaration import Table
 from intentrec.tables.inputs import (
+    BOT_FLAG,
     EVENTS,
     EVENTS_QUARANTINE,
     EXAMPLES,
@@ -50,6 +51,7 @@ ALL = (
 
 __all__ = [
     "ALL",
+    "BOT_FLAG",
     "CANDIDATES",
     "EVENTS",
     "EVENTS_QUARANTINE",

@@ -6,6 +6,7 @@ _EVENT = (
     "STRUCT<occurred_at: TIMESTAMP, sequence: BIGINT, event_id: STRING, item_id: STRING, action: STRING, value: DOUBLE, "
     "context: ARRAY<STRUCT<key: STRING, value: STRING>>>"
 )
+BOT_FLAG = "bot_"  # what the flags of sessions begin with that no person made
 _PAIRS = "ARRAY<STRUCT<key: STRING, value: STRING>>"
 
 EVENTS = Table(
@@ -121,7 +122,7 @@ SESSIONS = Table(
         ended_at          TIMESTAMP        NOT NULL  COMMENT 'UTC, last event',
         num_events        INT              NOT NULL  COMMENT 'size of events',
         events            ARRAY<{_EVENT}>  NOT NULL  COMMENT 'oldest first, ties by sequence, then event_id',
-        flags             ARRAY<STRING>    NOT NULL  COMMENT 'sorted: bot_ and the rule of sessions.bots; cut_at_start, cut_at_end (forced by max_hours or max_events)',
+        flags             ARRAY<STRING>    NOT NULL  COMMENT 'sorted: bot_ and the rule of sessions.bots; clock_back (sessions.flag_clock_back); cut_at_start, cut_at_end (forced by max_hours or max_events)',
         chain_started_at  TIMESTAMP        NOT NULL  COMMENT 'UTC, start of the run of events without a longer pause than the gap, of which forced cuts made this session',
         session_date      DATE             NOT NULL  COMMENT 'UTC day of started_at',
         run_id            STRING           NOT NULL  COMMENT 'the run that built it'
