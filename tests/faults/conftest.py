@@ -36,6 +36,13 @@ def undisturbed(before: dict[str, Flow]) -> dict[str, str]:
     return contents(before["end"].warehouse)
 
 
+@pytest.fixture(scope="session")
+def after(before: dict[str, Flow]) -> dict[str, dict[str, str]]:
+    """Return the contents of every table after each stage of such a night."""
+    following = dict(zip(STAGES, (*STAGES[1:], "end"), strict=True))
+    return {stage: contents(before[following[stage]].warehouse) for stage in STAGES}
+
+
 @pytest.fixture
 def copy_before(before: dict[str, Flow], tmp_path: Path):
     """Return a function that copies the warehouse as a stage finds it."""
