@@ -46,5 +46,5 @@ def _text(table: Table, row: dict[str, Any]) -> str:
     kept = {column: value for column, value in row.items() if column not in table.provenance}
     if "config" in kept:  # says where the tables and files of the model's own run lay
         config = json.loads(kept["config"])
-        kept["config"] = {key: value for key, value in config.items() if key not in ("warehouse", "artifacts")}
+        kept["config"] = {key: value for key, value in config.items() if key not in ("warehouse", "artifacts", "spark")}
     return json.dumps(kept, sort_keys=True, default=str)

@@ -33,14 +33,14 @@ _START = 1_704_067_200  # 2024-01-01 UTC
 def main(flags: Flags) -> Measured:
     """Measure the variants in interleaved rounds, after checking that they find the same sessions."""
     folder = Path(tempfile.mkdtemp(prefix="sessionize-"))
-    spark = _spark(folder)
+    spark = session(folder)
     try:
         number = 1_000_000 if flags.quick else 10_000_000
-        path = flags.data or _drawn(spark, folder / "events", number)
-        skewed = spark.read.parquet(str(_drawn(spark, folder / "skewed", number, share=0.25)))
+        path = flags.data or drawn(spark, folder / "events", number)
+        skewed = spark.read.parquet(str(drawn(spark, folder / "skewed", number, share=0.25)))
         events = spark.read.parquet(str(path))
         variants = {
-            "sort_floor": (_sorted, events), "window_lag": (_window_lag, events), "splitter": (_split, events),
+            "sort_floor": (in_order, events), "window_lag": (window_lag, events), "splitter": (split, events),
             "by_default": (_split_by_default, events), "by_default_skewed": (_split_by_default, skewed),
         }  # fmt: skip
         shuffled: dict[str, int] = {}
@@ -48,7 +48,7 @@ def main(flags: Flags) -> Measured:
         def run(name: str) -> None:
             variant, rows = variants[name]
             before = _shuffle_bytes(spark)
-            _write(variant(rows), folder / name)
+            write(variant(rows), folder / name)
             shuffled[name] = _shuffle_bytes(spark) - before
 
         costs = interleaved({name: partial(run, name) for name in variants})
@@ -82,12 +82,12 @@ def _shuffle_bytes(spark: SparkSession) -> int:
     return sum(stages.apply(number).shuffleWriteBytes() for number in range(stages.size()))
 
 
-def _spark(folder: Path) -> SparkSession:
+def session(folder: Path) -> SparkSession:
     conf = {"spark.sql.shuffle.partitions": str(PARTITIONS), "spark.local.dir": str(folder)}
     return start_spark("sessionize", "local[2]", conf)[0]
 
 
-def _drawn(spark: SparkSession, path: Path, num_events: int, share: float = 0.0) -> Path:
+def drawn(spark: SparkSession, path: Path, num_events: int, share: float = 0.0) -> Path:
     """Write events of 90 days: 20 per user on average in 4 visits of 40 minutes, users and items by a power law.
 
     ``share`` of them are one user's, spread over all hours.
@@ -102,7 +102,7 @@ def _drawn(spark: SparkSession, path: Path, num_events: int, share: float = 0.0)
         F.lit("view").alias("action"),
         F.timestamp_seconds(F.lit(_START) + hour * 3600 + F.floor(F.rand(4) * 2400)).alias("occurred_at"),
         F.lit(0).cast("bigint").alias("sequence"),
-        F.sha2(F.col("id").cast("string"), 256).alias("event_id"),
+        F.md5(F.col("id").cast("string").cast("binary")).alias("event_id"),  # as ingest_events: 32 hex digits
         F.lit(None).cast("double").alias("value"),
         F.expr("cast(array() AS ARRAY<STRUCT<key: STRING, value: STRING>>)").alias("context"),
         F.lit("drawn").alias("source_file"),
@@ -119,12 +119,12 @@ def _fields() -> list[str]:
     return list(SESSIONS.schema["events"].dataType.elementType.names)
 
 
-def _sorted(events: DataFrame) -> DataFrame:
+def in_order(events: DataFrame) -> DataFrame:
     by_user = events.select("user_id", *_fields()).repartition("user_id")
     return by_user.sortWithinPartitions("user_id", "occurred_at", "sequence", "event_id")
 
 
-def _window_lag(events: DataFrame) -> DataFrame:
+def window_lag(events: DataFrame) -> DataFrame:
     by_time = Window.partitionBy("user_id").orderBy("occurred_at", "sequence", "event_id")
     pause_us = F.unix_micros("occurred_at") - F.lag(F.unix_micros("occurred_at")).over(by_time)
     starts = F.coalesce(pause_us > GAP // timedelta(microseconds=1), F.lit(True)).cast("int")
@@ -139,7 +139,7 @@ def _window_lag(events: DataFrame) -> DataFrame:
     )
 
 
-def _split(events: DataFrame) -> DataFrame:
+def split(events: DataFrame) -> DataFrame:
     micro = timedelta(microseconds=1)
     without_cuts = Limits(GAP // micro, timedelta(days=3650) // micro, 10**7, bots=BotRules.of(BotsConfig()))
     return sessionize(events, without_cuts, run_id="benchmark")
@@ -149,7 +149,7 @@ def _split_by_default(events: DataFrame) -> DataFrame:
     return sessionize(events, Limits.of(SessionsConfig()), run_id="benchmark")
 
 
-def _write(rows: DataFrame, path: Path) -> None:
+def write(rows: DataFrame, path: Path) -> None:
     rows.write.mode("overwrite").parquet(str(path))
 
 
