@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.model.synthetic import FIELDS, NUM_ITEMS, catalogue_of, rows_of
+from tests.model.synthetic import FIELDS, NUM_ITEMS, batch_of, catalogue_of, rows_of
 
 from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch
@@ -15,13 +15,6 @@ from intentrec.model.targets import targets_of, term_losses
 
 SHAPE = preset_shape("intent", NUM_ITEMS, FIELDS, width=8, dropout=0.0, id_drop=0.0)
 CATALOGUE = catalogue_of()
-
-
-def batch_of(rows):
-    tensors = {name: torch.tensor([row[name] for row in rows]) for name in ("items", "times", "weights", "features")}
-    features_BCL = tensors["features"].view(len(rows), -1, tensors["items"].shape[1])
-    row_ids_B = torch.tensor([row["row_id"] for row in rows])
-    return Batch(tensors["items"], tensors["times"], tensors["weights"], features_BCL, row_ids_B)
 
 
 def optimiser_of(ranks=None, **settings):
@@ -76,24 +69,6 @@ def test_a_step_is_adam_on_item_loss_plus_lambda_times_the_intent_losses():
 
 def ours_terms():
     return ("item", "action", "category", "novelty", "item_age")
-
-
-def test_two_ranks_with_half_the_rows_each_take_the_step_of_one_rank_with_all():
-    rows = rows_of(9, 8, seed=1)
-    one = optimiser_of()
-    one.step(batch_of(rows))
-
-    # What the first rank sends depends on the weight of both: learn it from the second's first message.
-    weights = [Recorder(), Recorder()]
-    for ranks, part in zip(weights, (rows[:2], rows[2:]), strict=True):
-        optimiser_of(ranks).step(batch_of(part))
-    first = Recorder()
-    first_sum = first.sum
-    first.sum = lambda numbers_N: first_sum(numbers_N) + (weights[1].sent[0] if len(first.sent) == 1 else 0)
-    optimiser_of(first).step(batch_of(rows[:2]))
-    second = optimiser_of(Pair([first.sent[0], first.sent[1]]))
-    second.step(batch_of(rows[2:]))
-    torch.testing.assert_close(dict(second.network.state_dict()), dict(one.network.state_dict()), rtol=1e-4, atol=1e-6)
 
 
 def test_a_blank_batch_beside_real_ones_changes_nothing():

@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.model.synthetic import DAY_S, FIELDS, NUM_ITEMS, START_S, catalogue_of, rows_of, write_shard
+from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of, write_shard
 
 from intentrec.errors import InputError, TrainingError
 from intentrec.model import training
 from intentrec.model.checkpoint import load_artifact, save_catalogue
 from intentrec.model.distributed import Launch, OneRank, launch
-from intentrec.model.inference import Histories, Scorer
 from intentrec.model.job import Settings
 from intentrec.model.shape import Catalogue, preset_shape
-from intentrec.model.topk import Ragged, top_k
 from intentrec.model.training import run_rank
 
 FAST = Settings(epochs=4, events_per_batch=256, learning_rate=0.01, warmup_steps=5)
@@ -228,26 +226,3 @@ def test_threads_and_random_numbers_of_the_caller_stay_as_they_were(make_job):
     launch(run_rank, replace(make_job(FAST), settings=replace(FAST, epochs=1, threads=2)))
     assert torch.get_num_threads() == 1
     assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.parametrize("preset", ["intent", "sasrec"])
-def test_on_a_checkerboard_the_withheld_item_is_recommended(make_job, tmp_path, preset):
-    """Even users see five of the six even items, odd users odd ones: the sixth is the one that must be recommended."""
-    random = np.random.default_rng(0)
-    rows, withheld = [], []
-    for user in range(60):
-        *items, last = random.permutation(np.arange(2 - user % 2, NUM_ITEMS + 1, 2)).tolist()
-        row = {"row_id": user, "length": 5, "items": items, "weights": [1.0] * 5}
-        row["times"] = (START_S + 20 * DAY_S + np.arange(5) * 3600).tolist()
-        row["features"] = [1] * 5 + catalogue_of().categories_VC[items].T.flatten().tolist()
-        rows.append(row)
-        withheld.append(last)
-    shard = write_shard(tmp_path / "board", "train", 5, rows, [60])
-    shape = preset_shape(preset, NUM_ITEMS, FIELDS, width=16)
-    job = make_job(replace(FAST, epochs=20, events_per_batch=100), shape, train=(shard,), validation=())
-    launch(run_rank, job)
-    scorer = Scorer(load_artifact(Path(job.output)))
-    shown = Histories(*([np.array(row[name]) for row in rows] for name in ("items", "times", "features")))
-    queries_BD = scorer.encode(shown).queries_BD
-    found = top_k(queries_BD, scorer.items_VD, 1, excluded=Ragged.of(shown.items))
-    assert found.items_BK[:, 0].tolist() == withheld
