@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import torch
+
 
 class ThreadRanks:
     """One of the ranks that ``in_ranks`` starts; it notes what it gave to every sum."""
@@ -23,6 +25,9 @@ class ThreadRanks:
     def sum(self, numbers_N):
         self.sent.append(numbers_N.clone())
         return numbers_N.copy_(sum(self._exchanged(numbers_N.clone())))
+
+    def concat(self, numbers_N):
+        return torch.cat(self._exchanged(numbers_N.clone()))
 
     def broadcast(self, tensor):
         return tensor.copy_(self._exchanged(tensor.clone())[0])

@@ -7,10 +7,10 @@ from tests.model.ranks import in_ranks
 from tests.model.synthetic import DAY_S, FIELDS, NUM_ITEMS, START_S, batch_of, catalogue_of, rows_of
 
 from intentrec.model.checkpoint import Artifact, Vocabulary, load_artifact, save_artifact
-from intentrec.model.distributed import OneRank
 from intentrec.model.inference import Histories, Scorer
 from intentrec.model.job import Settings
 from intentrec.model.network import IntentNetwork
+from intentrec.model.ranks import OneRank
 from intentrec.model.shape import PRESETS, preset_shape
 from intentrec.model.steps import Optimiser
 from intentrec.model.topk import Ragged, top_k
@@ -21,13 +21,21 @@ WORDS = Vocabulary(
     {"action": ("view", "buy"), "categories": ("red", "green", "blue")},
 )
 every_preset = pytest.mark.parametrize("preset", PRESETS)
+LOSSES = {
+    "full": Settings(warmup_steps=0),
+    "sampled": Settings(warmup_steps=0, loss="sampled", negatives=8),
+    "mixed": Settings(warmup_steps=0, loss="sampled", negatives=8, mixed_negatives=True),
+    "gbce": Settings(warmup_steps=0, loss="gbce", negatives=8, sparse_gradients=False),
+}
+every_loss = pytest.mark.parametrize("settings", LOSSES.values(), ids=LOSSES)
 
 
 def optimiser_of(preset, ranks=None, settings=None, **sizes):
     torch.manual_seed(0)
     shape = preset_shape(preset, NUM_ITEMS, FIELDS, **{"width": 8, "dropout": 0.0, "id_drop": 0.0, **sizes})
     given = settings or Settings(warmup_steps=0)
-    return Optimiser(IntentNetwork(shape, CATALOGUE), CATALOGUE, ranks or OneRank(), given)
+    counts_V = torch.arange(NUM_ITEMS + 1).double() if given.mixed_negatives else None
+    return Optimiser(IntentNetwork(shape, CATALOGUE), CATALOGUE, ranks or OneRank(), given, counts_V)
 
 
 def artifact_of(optimiser):
@@ -43,8 +51,16 @@ def histories_of(rows):
     )
 
 
-@every_preset
-def test_on_a_checkerboard_the_withheld_item_is_recommended(preset):
+@pytest.mark.parametrize(
+    ("preset", "switches"),
+    [
+        *((preset, {}) for preset in PRESETS),
+        ("sasrec", {"readout": "multi_interest", "interests": 3}),
+        ("intent", {"readout": "atten_mixer", "feed_intents": False}),
+        ("intent", {"condition_on_action": True}),
+    ],
+)
+def test_on_a_checkerboard_the_withheld_item_is_recommended(preset, switches):
     """Even users see five of the six even items, odd users odd ones: the sixth is the one that must be recommended."""
     random = np.random.default_rng(0)
     rows, withheld = [], []
@@ -56,21 +72,22 @@ def test_on_a_checkerboard_the_withheld_item_is_recommended(preset):
         rows.append(row)
         withheld.append(last)
     settings = Settings(learning_rate=0.01, warmup_steps=5)
-    optimiser = optimiser_of(preset, settings=settings, width=16, dropout=0.2, id_drop=0.1)
+    optimiser = optimiser_of(preset, settings=settings, width=16, dropout=0.2, id_drop=0.1, **switches)
     for step in range(90):
         optimiser.step(batch_of(rows[step % 3 :: 3]))
     scorer = Scorer(artifact_of(optimiser))
     shown = histories_of(rows)
-    found = top_k(scorer.encode(shown).queries_BD, scorer.items_VD, 1, excluded=Ragged.of(shown.items))
+    found = top_k(scorer.encode(shown).queries_BQD, scorer.items_VD, 1, excluded=Ragged.of(shown.items))
     assert found.items_BK[:, 0].tolist() == withheld
 
 
+@every_loss
 @every_preset
-def test_two_ranks_with_half_the_rows_each_take_the_step_of_one_rank_with_all(preset):
+def test_two_ranks_with_half_the_rows_each_take_the_step_of_one_rank_with_all(preset, settings):
     rows = rows_of(9, 8, seed=1)
-    alone = optimiser_of(preset)
+    alone = optimiser_of(preset, settings=settings)
     losses = [alone.step(batch_of(rows))[0] for _ in range(2)]
-    pair = [optimiser_of(preset), optimiser_of(preset)]
+    pair = [optimiser_of(preset, settings=settings) for _ in range(2)]
 
     def steps(ranks):
         own = pair[ranks.rank]
@@ -96,7 +113,7 @@ def test_a_saved_model_scores_as_before(preset, tmp_path):
     for scorer in (kept, back):
         torch.testing.assert_close(scorer.items_VD, kept.items_VD, rtol=0, atol=0)
         torch.testing.assert_close(
-            scorer.encode(histories_of(rows)).queries_BD, kept.encode(histories_of(rows)).queries_BD, rtol=0, atol=0
+            scorer.encode(histories_of(rows)).queries_BQD, kept.encode(histories_of(rows)).queries_BQD, rtol=0, atol=0
         )
 
 
@@ -139,4 +156,4 @@ def test_a_preset_scores_without_what_it_is_trained_with(preset):
     """Twice the same answer: dropout, dropped ids and anything else random ends with training."""
     optimiser = optimiser_of(preset, dropout=0.5, id_drop=0.5)
     scorer, shown = Scorer(artifact_of(optimiser)), histories_of(rows_of(4, 8, seed=1))
-    torch.testing.assert_close(scorer.encode(shown).queries_BD, scorer.encode(shown).queries_BD, rtol=0, atol=0)
+    torch.testing.assert_close(scorer.encode(shown).queries_BQD, scorer.encode(shown).queries_BQD, rtol=0, atol=0)

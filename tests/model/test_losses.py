@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from intentrec.model import losses
-from intentrec.model.losses import item_loss, label_loss
+from intentrec.model.losses import cross_entropy, label_loss
 
 
 def plain(hidden_ND, items_VD, targets_N, weights_N, bias_V=None):
@@ -29,7 +29,7 @@ def inputs(num_events, num_items=50, width=8):
 def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, biased):
     hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(num_events)
     given = [hidden_ND, items_VD, bias_V] if biased else [hidden_ND, items_VD]
-    ours = item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
+    ours = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
     theirs = plain(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
     for own, other in zip(
@@ -41,7 +41,7 @@ def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, bia
 def test_a_table_read_for_the_query_and_predicted_gets_both_gradients():
     hidden_ND, items_VD, targets_N, weights_N, _ = inputs(9)
     read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()  # tied: the same table on both sides
-    ours = torch.autograd.grad(item_loss(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
+    ours = torch.autograd.grad(cross_entropy(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
     read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()
     theirs = torch.autograd.grad(plain(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -50,14 +50,14 @@ def test_a_table_read_for_the_query_and_predicted_gets_both_gradients():
 def test_without_gradients_the_loss_is_the_same():
     hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(300)
     with torch.inference_mode():
-        ours = item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V)
-    torch.testing.assert_close(ours, item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V).detach())
+        ours = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V)
+    torch.testing.assert_close(ours, cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V).detach())
 
 
 def test_no_events_cost_nothing_and_change_nothing():
     items_VD = torch.randn(4, 3, requires_grad=True)
     hidden_ND = torch.zeros(0, 3, requires_grad=True)
-    loss = item_loss(hidden_ND, items_VD, torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    loss = cross_entropy(hidden_ND, items_VD, torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     loss.backward()
     assert loss == 0
     assert items_VD.grad.abs().sum() == 0
@@ -66,7 +66,7 @@ def test_no_events_cost_nothing_and_change_nothing():
 def test_great_logits_do_not_overflow():
     hidden_ND = torch.tensor([[1e4]], requires_grad=True)
     items_VD = torch.tensor([[0.0], [1.0], [-1.0]], requires_grad=True)
-    loss = item_loss(hidden_ND, items_VD, torch.tensor([2]), torch.tensor([1.0]))
+    loss = cross_entropy(hidden_ND, items_VD, torch.tensor([2]), torch.tensor([1.0]))
     assert loss.item() == 20000.0  # ln(e^10000 + e^-10000) + 10000
     loss.backward()
     assert hidden_ND.grad.item() == 2.0  # sum of p * e - e_target = 1 - (-1)
@@ -77,7 +77,7 @@ def test_the_logits_of_all_events_never_exist_at_once(monkeypatch):
     real = torch.mm
     monkeypatch.setattr(losses.torch, "mm", lambda *args, out: shapes.append(tuple(out.shape)) or real(*args, out=out))
     hidden_ND, items_VD, targets_N, weights_N, _ = inputs(1000)
-    item_loss(hidden_ND, items_VD, targets_N, weights_N)
+    cross_entropy(hidden_ND, items_VD, targets_N, weights_N)
     assert max(rows for rows, columns in shapes if columns == 50) == 256
 
 

@@ -6,9 +6,9 @@ from tests.model.synthetic import FIELDS, NUM_ITEMS, batch_of, catalogue_of, row
 
 from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch
-from intentrec.model.distributed import OneRank
 from intentrec.model.job import Settings
 from intentrec.model.network import IntentNetwork
+from intentrec.model.ranks import OneRank
 from intentrec.model.shape import preset_shape
 from intentrec.model.steps import Optimiser
 from intentrec.model.targets import targets_of, term_losses
@@ -116,6 +116,33 @@ def test_too_many_skipped_steps_in_a_row_end_the_training():
         optimiser.step(batch)
     with pytest.raises(TrainingError, match=r"3 steps in a row had a loss or gradient that is not finite; lower"):
         optimiser.step(bad)
+
+
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+def test_rows_alone_are_moved_as_the_whole_table_would_be(loss):
+    """In a first step the two are the same: a row without gradient has no moments yet that could move it."""
+    batch, after, losses = batch_of(rows_of(3, 4, seed=1)), [], []
+    for sparse in (True, False):
+        optimiser = optimiser_of(loss=loss, negatives=2, sparse_gradients=sparse, clip_norm=0.01)
+        before = weights_of(optimiser)["items.ids.weight"]
+        losses.append(optimiser.step(batch)[0])
+        after.append(weights_of(optimiser))
+        assert ("rows.0.first" in optimiser.state()) is sparse
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(after[0], after[1], rtol=1e-3, atol=1e-5)
+    assert 0 < (after[0]["items.ids.weight"] == before).all(dim=1).sum() < NUM_ITEMS
+
+
+def test_a_row_that_later_steps_do_not_need_stays():
+    optimiser = optimiser_of(loss="sampled", negatives=1)
+    first, second = (batch_of(rows_of(1, 4, seed=seed)) for seed in (1, 2))
+    optimiser.step(first)
+    before = weights_of(optimiser)["items.ids.weight"]
+    needed = {*second.items_BL.flatten().tolist(), *optimiser._sampler.draw(1).items_S.tolist(), 0}
+    optimiser.step(second)
+    moved = (weights_of(optimiser)["items.ids.weight"] != before).any(dim=1).nonzero()[:, 0].tolist()
+    assert set(moved) <= needed
+    assert set(first.items_BL.flatten().tolist()) - needed  # some had moments and stayed all the same
 
 
 def test_gradients_are_clipped_together():

@@ -34,6 +34,8 @@ def test_every_event_is_the_target_of_the_one_before_it():
     targets = targets_of(SHAPE, CATALOGUE, BATCH)
     assert targets.items_BL.tolist() == [[0, 0, 3, 2, 0]]
     assert targets.weights_BL.tolist() == [[0.0, 1.0, 0.0, 2.0, 0.0]]
+    assert targets.actions_BL.tolist() == [[0, 2, 1, 2, 0]]
+    assert targets_of(preset_shape("sasrec", 3, []), CATALOGUE, BATCH).actions_BL is None
 
 
 def test_a_term_counts_where_it_has_something_to_predict():
@@ -47,7 +49,7 @@ def test_losses_are_weighted_sums_of_surprises():
     torch.manual_seed(0)
     network = IntentNetwork(SHAPE, CATALOGUE)
     losses_T, said = term_losses(network, BATCH, targets_of(SHAPE, CATALOGUE, BATCH))
-    logits = said.queries_BLD[0, 3] @ network.item_vectors()[1:].T  # item 0 takes no share
+    logits = said.queries_BLQD[0, 3, 0] @ network.items.whole().vectors_UD[1:].T  # item 0 takes no share
     assert losses_T[0].item() == pytest.approx(-2.0 * logits.log_softmax(0)[1].item(), rel=1e-5)
     action = said.head_logits["action"][0].log_softmax(-1)
     assert losses_T[1].item() == pytest.approx(-(1.0 * action[1, 1] + 2.0 * action[3, 1]).item(), rel=1e-5)

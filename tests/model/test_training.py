@@ -11,8 +11,9 @@ from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of, write_shard
 from intentrec.errors import InputError, TrainingError
 from intentrec.model import training
 from intentrec.model.checkpoint import load_artifact, save_catalogue
-from intentrec.model.distributed import Launch, OneRank, launch
+from intentrec.model.distributed import Launch, launch
 from intentrec.model.job import Settings
+from intentrec.model.ranks import OneRank
 from intentrec.model.shape import Catalogue, preset_shape
 from intentrec.model.training import run_rank
 
@@ -55,6 +56,15 @@ def test_a_model_learns_what_follows_what_and_beats_the_majority_in_every_head(m
     assert (rank.rank, rank.pid, rank.device, rank.files, rank.rows) == (0, os.getpid(), "cpu", 2, 74)
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+def test_a_sampled_loss_learns_what_follows_what_too(make_job, loss, mixed):
+    settings = replace(FAST, epochs=6, patience=6, loss=loss, negatives=8, mixed_negatives=mixed)
+    (result,) = launch(run_rank, make_job(settings))
+    assert [epoch.rows for epoch in result.epochs] == [74] * 6
+    assert result.epochs[-1].validation_loss < 0.75 * np.log(NUM_ITEMS)  # of all items, whatever the loss
+
+
 def test_the_artifact_is_complete_and_says_how_frequent_labels_were(make_job):
     job = make_job(replace(FAST, epochs=1))
     (result,) = launch(run_rank, job)
@@ -73,9 +83,13 @@ def test_the_same_training_twice_is_bit_equal_and_another_seed_is_not(make_job):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-@pytest.mark.parametrize("at_call", [3, 6])  # in epoch 2, learning; in epoch 3, judging
-def test_a_training_that_was_stopped_goes_on_and_ends_bit_equal(make_job, monkeypatch, at_call):
-    whole, stopped = make_job(FAST, name="whole"), make_job(FAST, name="stopped")
+@pytest.mark.parametrize(
+    ("at_call", "loss"),
+    [(3, {}), (6, {}), (6, {"loss": "sampled", "negatives": 6})],  # in epoch 2, learning; in epoch 3, judging
+)
+def test_a_training_that_was_stopped_goes_on_and_ends_bit_equal(make_job, monkeypatch, at_call, loss):
+    settings = replace(FAST, **loss)
+    whole, stopped = make_job(settings, name="whole"), make_job(settings, name="stopped")
     (uninterrupted,) = launch(run_rank, whole)
     with monkeypatch.context() as patch:
         interrupt(patch, at_call)

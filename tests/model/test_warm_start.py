@@ -64,7 +64,7 @@ def test_known_users_are_scored_as_before_after_the_catalogue_has_grown(old):
     start_from(network, old)
     given = (torch.tensor([[1, 2]]), torch.tensor([[100, 200]]), torch.ones(1, 3, 2, dtype=torch.int64))
     before, after = old.network()(*given), network(*given)
-    torch.testing.assert_close(before.queries_BLD, after.queries_BLD)
+    torch.testing.assert_close(before.queries_BLQD, after.queries_BLQD)
 
 
 @pytest.mark.parametrize(

@@ -58,13 +58,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return hidden_grad_ND * scale, items_grad_VD * scale, bias_grad_V, None, None
 
 
-def item_loss(
+def cross_entropy(
     hidden_ND: Tensor, items_VD: Tensor, targets_N: Tensor, weights_N: Tensor, bias_V: Tensor | None = None
 ) -> Tensor:
     """Return the float32 sum over events of ``-w ln p(target)``, p the softmax over all items but item 0.
 
     Args:
-        hidden_ND: float queries.
+        hidden_ND: float queries; without gradients also [N, Q, D], of which an item gets the greatest score.
         items_VD: float item vectors; the same table may have been read to make ``hidden_ND``.
         targets_N: int64, 1 to V - 1.
         weights_N: float, not negative.
@@ -73,10 +73,11 @@ def item_loss(
     if torch.is_grad_enabled():
         apply: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
         return apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
+    hidden_NQD = hidden_ND if hidden_ND.dim() == 3 else hidden_ND[:, None]
     total = hidden_ND.new_zeros((), dtype=torch.float64)
-    for start in range(0, len(hidden_ND), CHUNK):
+    for start in range(0, len(hidden_NQD), CHUNK):
         rows = slice(start, start + CHUNK)
-        logits = hidden_ND[rows].float() @ items_VD[1:].float().T
+        logits = (hidden_NQD[rows].float() @ items_VD[1:].float().T).amax(dim=1)
         if bias_V is not None:
             logits += bias_V[1:]
         chosen = logits.gather(1, targets_N[rows, None] - 1).squeeze(1)

@@ -1,6 +1,7 @@
 """What every event must predict, and how wrong the network is about it, term by term.
 
-B rows   L events, left-padded   D width   V items + 1   K labels kept per event   T terms: item, then each head
+B rows   L events, left-padded   D width   Q queries of an event   K labels kept per event
+N events with something to predict   T terms: item, then each head
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from torch.nn import functional as F
 
 from intentrec.model.batches import Batch
 from intentrec.model.intents import intent_labels
-from intentrec.model.losses import item_loss, label_loss
+from intentrec.model.item_losses import ItemLoss, full_loss
+from intentrec.model.items import ItemVectors
+from intentrec.model.losses import label_loss
 from intentrec.model.network import IntentNetwork, Predictions
-from intentrec.model.shape import Catalogue, NetworkShape
+from intentrec.model.shape import ACTION, Catalogue, NetworkShape
 
 ITEM = "item"
 
@@ -26,11 +29,13 @@ class Targets:
         items_BL: int64, 0 where there is no next event or its item is unknown.
         weights_BL: float32, 0 where there is nothing to predict.
         labels: head -> int64 [B, L, K], -1 where there is none.
+        actions_BL: int64 value index of its action, 0 where there is none; None without an action feature.
     """
 
     items_BL: Tensor
     weights_BL: Tensor
     labels: dict[str, Tensor]
+    actions_BL: Tensor | None = None
 
     def chosen(self, term: str) -> Tensor:
         """Return bool [B, L]: where the term has something to predict."""
@@ -47,10 +52,15 @@ def targets_of(shape: NetworkShape, catalogue: Catalogue, batch: Batch) -> Targe
     """Move every event to the position before it, where it is predicted; nothing is predicted from padding."""
     there_BL = F.pad((batch.times_BL[:, 1:] != 0) & (batch.times_BL[:, :-1] != 0), (0, 1))
     labels = intent_labels(shape, catalogue, batch.items_BL, batch.times_BL, batch.features_BCL)
+    actions_BL = None
+    if shape.field(ACTION) is not None:
+        own_BL = batch.features_BCL[:, shape.columns_of(ACTION)][:, 0]
+        actions_BL = F.pad(own_BL[:, 1:], (0, 1)).masked_fill(~there_BL, 0)
     return Targets(
         items_BL=F.pad(batch.items_BL[:, 1:], (0, 1)).masked_fill(~there_BL, 0),
         weights_BL=F.pad(batch.weights_BL[:, 1:], (0, 1)).masked_fill(~there_BL, 0.0),
         labels=labels,
+        actions_BL=actions_BL,
     )
 
 
@@ -60,17 +70,30 @@ def term_weights(shape: NetworkShape, targets: Targets) -> Tensor:
     return torch.stack(weights)
 
 
-def term_losses(network: IntentNetwork, batch: Batch, targets: Targets) -> tuple[Tensor, Predictions]:
-    """Return float32 [T], each term's weighted sum over the batch, and what the network said."""
-    vectors_VD = network.item_vectors()
-    said = network(batch.items_BL, batch.times_BL, batch.features_BCL, vectors_VD)
+def term_losses(
+    network: IntentNetwork,
+    batch: Batch,
+    targets: Targets,
+    vectors: ItemVectors | None = None,
+    loss: ItemLoss = full_loss,
+) -> tuple[Tensor, Predictions]:
+    """Return float32 [T], each term's weighted sum over the batch, and what the network said.
+
+    Args:
+        network: as it is; in training mode its dropout is drawn.
+        batch: on the network's device.
+        targets: of the batch.
+        vectors: of all items, or of those that the batch, its targets and the loss need; None: of all.
+        loss: of the items; the default compares with every item.
+    """
+    vectors = network.items.whole() if vectors is None else vectors
+    said = network(batch.items_BL, batch.times_BL, batch.features_BCL, vectors, targets.actions_BL)
     losses = []
     for term in terms_of(network.shape):
         chosen_BL = targets.chosen(term)
         weights_N = targets.weights_BL[chosen_BL]
         if term == ITEM:
-            queries_ND, items_N = said.queries_BLD[chosen_BL], targets.items_BL[chosen_BL]
-            losses.append(item_loss(queries_ND, vectors_VD, items_N, weights_N, network.item_bias()))
+            losses.append(loss(said.queries_BLQD[chosen_BL], vectors, targets.items_BL[chosen_BL], weights_N))
         else:
             losses.append(label_loss(said.head_logits[term][chosen_BL], targets.labels[term][chosen_BL], weights_N))
     return torch.stack(losses), said

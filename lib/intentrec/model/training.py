@@ -18,15 +18,15 @@ from torch import Tensor
 from intentrec.errors import InputError, TrainingError
 from intentrec.model.batches import Batch, seed_of
 from intentrec.model.checkpoint import Artifact, load_artifact, load_catalogue, load_vocabulary, save_artifact
-from intentrec.model.distributed import Ranks, cuda_or_cpu
 from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, TrainingResult
 from intentrec.model.network import IntentNetwork
+from intentrec.model.ranks import Ranks, cuda_or_cpu
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
 from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
 from intentrec.model.shape import Catalogue
 from intentrec.model.steps import Optimiser
 from intentrec.model.targets import terms_of
-from intentrec.model.validation import Validation, count_labels, majority_labels, no_labels, validate
+from intentrec.model.validation import Validation, count_labels, count_targets, majority_labels, no_labels, validate
 from intentrec.model.warm_start import obstacle, start_from
 
 _LOG = logging.getLogger("intentrec.model")
@@ -66,13 +66,13 @@ class _Training:
         self.catalogue = Catalogue(
             self.catalogue.categories_VC.to(self.device), self.catalogue.published_V.to(self.device)
         )
-        self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings)
         self.label_counts = no_labels(self.network)
         self.best: dict[str, Tensor] = {}
         self.train = plans_of(job.train, ranks, job.settings.events_per_batch)
         self.validation = plans_of(job.validation, ranks, job.settings.events_per_batch)
         if not self.train:
             raise TrainingError("examples: no rows to train on; widen examples.window_days or check the input")
+        self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings, self._target_counts())
 
     def run(self) -> TrainingResult:
         self._resume()
@@ -93,6 +93,13 @@ class _Training:
             resumed_after=resumed_after,
             notes=tuple(self.notes),
         )
+
+    def _target_counts(self) -> Tensor | None:
+        """Pass over the rows once to count how often each item is a target, where negatives are drawn by it."""
+        if self.job.settings.loss == "full" or not self.job.settings.mixed_negatives:
+            return None
+        batches = (batch.to(self.device) for batch in self._batches(self.train, 0))
+        return self.ranks.sum(count_targets(self.job.shape, self.catalogue, batches))
 
     def _warm_start(self, network: IntentNetwork) -> None:
         if self.job.warm_start is None:
