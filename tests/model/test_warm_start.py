@@ -87,5 +87,6 @@ def test_what_stands_in_the_way_is_named(old, shape, vocabulary, why):
     assert re.fullmatch(why, obstacle(old, shape, vocabulary))
 
 
-def test_another_dropout_is_no_obstacle(old):
-    assert obstacle(old, shape_of(3, 2, dropout=0.0), vocabulary_of(3, 2)) is None
+@pytest.mark.parametrize("change", [{"dropout": 0.0}, {"id_drop": 0.5}, {"target_action": 2}])
+def test_what_changes_no_weight_is_no_obstacle(old, change):
+    assert obstacle(old, replace(old.shape, **change), vocabulary_of(3, 2)) is None
