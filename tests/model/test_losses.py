@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from intentrec.model import losses
-from intentrec.model.losses import cross_entropy, label_loss
+from intentrec.model.losses import cross_entropy, label_loss, sampled_cross_entropy
 
 
 def plain(hidden_ND, items_VD, targets_N, weights_N, bias_V=None):
@@ -79,6 +79,21 @@ def test_the_logits_of_all_events_never_exist_at_once(monkeypatch):
     hidden_ND, items_VD, targets_N, weights_N, _ = inputs(1000)
     cross_entropy(hidden_ND, items_VD, targets_N, weights_N)
     assert max(rows for rows, columns in shapes if columns == 50) == 256
+
+
+@pytest.mark.parametrize("num_events", [1, 256, 300])
+def test_the_sampled_loss_and_all_its_gradients_are_those_of_plain_cross_entropy(num_events):
+    hidden_NE, items_VE, items_N, weights_N, _ = inputs(num_events)
+    items_S = torch.randint(1, 51, (20,))
+    own_NE, drawn_SE = (items_VE[chosen].detach().requires_grad_() for chosen in (items_N, items_S))
+    ours = sampled_cross_entropy(hidden_NE, own_NE, drawn_SE, (items_N, items_S), weights_N)
+    drawn_NS = (hidden_NE @ drawn_SE.T).masked_fill(items_N[:, None] == items_S, float("-inf"))
+    logits_NS = torch.cat([(hidden_NE * own_NE).sum(dim=1, keepdim=True), drawn_NS], dim=1)
+    theirs = -(logits_NS.log_softmax(dim=1)[:, 0] * weights_N).sum()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    given = [hidden_NE, own_NE, drawn_SE]
+    for own, other in zip(torch.autograd.grad(ours / 2, given), torch.autograd.grad(theirs / 2, given), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
 def test_several_true_labels_add_up_and_missing_ones_cost_nothing():

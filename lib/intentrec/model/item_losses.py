@@ -1,6 +1,6 @@
 """How wrong queries are about the next item: against every item, or against some that are drawn.
 
-N events   Q queries of an event   D width   I items   S negatives of a step
+N events   Q queries of an event   D width   E width and a column of biases   I items   S negatives of a step
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from intentrec.model.items import ItemVectors
-from intentrec.model.losses import cross_entropy
+from intentrec.model.losses import cross_entropy, sampled_cross_entropy
 from intentrec.model.negatives import Negatives
 
 _OVERLAP = 0.1  # of the squared cosine between two interests, beside a loss of some nats: enough that none starves
@@ -51,9 +51,12 @@ class SampledLoss:
 
     def __call__(self, queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weights_N: Tensor) -> Tensor:
         """Return float32, the weighted sum."""
-        own_N, drawn_NS, overlap = _scores(queries_NQD, vectors, items_N, weights_N, self.negatives)
-        drawn_N = (drawn_NS - self.negatives.log_counts_S).logsumexp(dim=1)
-        return (F.softplus(drawn_N - own_N) * weights_N).sum() + overlap
+        items_S = self.negatives.items_S
+        queries_ND, overlap = _nearest(queries_NQD, vectors.of(items_N), weights_N)
+        hidden_NE = F.pad(queries_ND.float(), (0, 1), value=1.0)
+        drawn_SE = _with_column(vectors, items_S, -self.negatives.log_counts_S)
+        own_NE = _with_column(vectors, items_N, torch.zeros_like(weights_N))
+        return sampled_cross_entropy(hidden_NE, own_NE, drawn_SE, (items_N, items_S), weights_N) + overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +77,26 @@ class BinaryLoss:
 
     def __call__(self, queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weights_N: Tensor) -> Tensor:
         """Return float32, the weighted sum."""
-        own_N, drawn_NS, overlap = _scores(queries_NQD, vectors, items_N, weights_N, self.negatives)
-        num_drawn = len(self.negatives.items_S)
+        items_S = self.negatives.items_S
+        queries_ND, overlap = _nearest(queries_NQD, vectors.of(items_N), weights_N)
+        hidden_NE = F.pad(queries_ND.float(), (0, 1), value=1.0)
+        own_NE = _with_column(vectors, items_N, torch.zeros_like(weights_N))
+        drawn_SE = _with_column(vectors, items_S, torch.zeros_like(self.negatives.log_counts_S))
+        own_N = (hidden_NE * own_NE).sum(dim=1)
+        with torch.autocast(hidden_NE.device.type, enabled=False):
+            drawn_NS = (hidden_NE @ drawn_SE.T).masked_fill(items_N[:, None] == items_S, _NOT_DRAWN)
+        num_drawn = len(items_S)
         share = min(1.0, num_drawn / max(1, self.num_items - 1))
         beta = 1 - self.calibration * (1 - share)
         nats_N = F.softplus(-own_N) * beta + F.softplus(drawn_NS).sum(dim=1)
         return (nats_N * weights_N).sum() / (num_drawn + 1) + overlap
 
 
-def _scores(
-    queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weights_N: Tensor, negatives: Negatives
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return float32 [N] scores of the events' items, [N, S] of the drawn ones, and the overlap of interests."""
-    own_ND, drawn_SD = vectors.of(items_N).float(), vectors.of(negatives.items_S).float()
-    queries_ND, overlap = _nearest(queries_NQD, own_ND, weights_N)
-    with torch.autocast(queries_ND.device.type, enabled=False):
-        queries_ND = queries_ND.float()
-        own_N, drawn_NS = (queries_ND * own_ND).sum(dim=1), queries_ND @ drawn_SD.T
+def _with_column(vectors: ItemVectors, items_N: Tensor, column_N: Tensor) -> Tensor:
+    """Return float32 [N, E]: the items' vectors, and in one more column their biases and ``column_N``."""
     if vectors.bias_U is not None:
-        own_N = own_N + vectors.bias_U[vectors.places(items_N)]
-        drawn_NS = drawn_NS + vectors.bias_U[vectors.places(negatives.items_S)]
-    return own_N, drawn_NS.masked_fill(items_N[:, None] == negatives.items_S, _NOT_DRAWN), overlap
+        column_N = column_N + vectors.bias_U[vectors.places(items_N)]
+    return torch.cat([vectors.of(items_N).float(), column_N[:, None].float()], dim=1)
 
 
 def _nearest(queries_NQD: Tensor, own_ND: Tensor, weights_N: Tensor) -> tuple[Tensor, Tensor]:

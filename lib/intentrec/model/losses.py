@@ -1,6 +1,7 @@
 """Losses as sums, so that they can be divided by the weight of all ranks together.
 
-N events   D width   V items + 1   M labels of a head   K labels kept per event (-1: none)
+N events   D width   E width with one more column   V items + 1   S drawn items   M labels of a head
+K labels kept per event (-1: none)
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK = 256  # events whose logits exist at once; 256 x 100,000 items are 102 MB
+_NOT_DRAWN = -1e9  # the logit of a drawn item that is the event's own
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -83,6 +85,65 @@ def cross_entropy(
         chosen = logits.gather(1, targets_N[rows, None] - 1).squeeze(1)
         total += ((logits.logsumexp(dim=1) - chosen) * weights_N[rows]).double().sum()
     return total.float()
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    """The same over each event's own item and the drawn ones; the logits of a chunk stay in the processor's cache."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NE: Tensor,
+        own_NE: Tensor,
+        drawn_SE: Tensor,
+        items: tuple[Tensor, Tensor],
+        weights_N: Tensor,
+    ) -> Tensor:
+        hidden_NE, own_NE, drawn_SE = hidden_NE.detach().float(), own_NE.detach().float(), drawn_SE.detach().float()
+        items_N, items_S = items
+        hidden_grad_NE, own_grad_NE = torch.empty_like(hidden_NE), torch.empty_like(own_NE)
+        drawn_grad_SE = torch.zeros_like(drawn_SE)
+        buffer_NS = hidden_NE.new_empty(min(CHUNK, len(hidden_NE)), len(drawn_SE))
+        total = hidden_NE.new_zeros((), dtype=torch.float64)
+        for start in range(0, len(hidden_NE), CHUNK):
+            rows = slice(start, start + CHUNK)
+            hidden, own, weights = hidden_NE[rows], own_NE[rows], weights_N[rows, None].float()
+            logits = torch.mm(hidden, drawn_SE.T, out=buffer_NS[: len(hidden)])
+            logits.masked_fill_(items_N[rows, None] == items_S, _NOT_DRAWN)
+            of_own = (hidden * own).sum(dim=1, keepdim=True)
+            greatest = torch.maximum(logits.amax(dim=1, keepdim=True), of_own)
+            odds, own_odds = logits.sub_(greatest).exp_(), (of_own - greatest).exp()
+            sums = odds.sum(dim=1, keepdim=True) + own_odds
+            total += ((sums.log() + greatest - of_own) * weights).double().sum()
+            shares = weights / sums
+            missing = own_odds * shares - weights
+            torch.mm(odds, drawn_SE, out=hidden_grad_NE[rows]).mul_(shares).add_(missing * own)
+            torch.mul(missing, hidden, out=own_grad_NE[rows])
+            drawn_grad_SE.addmm_(odds.T, hidden * shares)
+        ctx.save_for_backward(hidden_grad_NE, own_grad_NE, drawn_grad_SE)
+        return total.float()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_grad_NE, own_grad_NE, drawn_grad_SE = ctx.saved_tensors
+        return hidden_grad_NE * scale, own_grad_NE * scale, drawn_grad_SE * scale, None, None
+
+
+def sampled_cross_entropy(
+    hidden_NE: Tensor, own_NE: Tensor, drawn_SE: Tensor, items: tuple[Tensor, Tensor], weights_N: Tensor
+) -> Tensor:
+    """Return the float32 sum over events of ``-w ln p(own)``, p the softmax over the own item and the drawn ones.
+
+    Args:
+        hidden_NE: float queries, and whatever column biases and corrections are multiplied with.
+        own_NE: float vectors of the events' own items.
+        drawn_SE: float vectors of the drawn items.
+        items: int64 [N] own items and [S] drawn ones; where they are equal the drawn one does not count.
+        weights_N: float, not negative.
+    """
+    apply: Callable[..., Tensor] = _SampledCrossEntropy.apply
+    return apply(hidden_NE, own_NE, drawn_SE, items, weights_N)
 
 
 def label_loss(logits_NM: Tensor, labels_NK: Tensor, weights_N: Tensor) -> Tensor:
