@@ -155,6 +155,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         max_skipped_steps=4,
         seed=5,
         stall_timeout_s=6,
+        target_days=2.5,
         loss="gbce",
         negatives=77,
         negative_draws="mixed",
@@ -164,7 +165,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
     assert training_settings(training, 0.9) == Settings(
         epochs=7, warm_epochs=2, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
         max_skipped_steps=4, seed=5, read_timeout_s=6, loss="gbce", negatives=77, mixed_negatives=True,
-        gbce_calibration=0.5, sparse_gradients=False,
+        gbce_calibration=0.5, sparse_gradients=False, target_days=2.5,
     )  # fmt: skip
 
 
@@ -177,6 +178,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         ({"preset": "atten_mixer", "levels": 3}, {"readout": "atten_mixer", "levels": 3, "encoder": "none"}),
         ({"readout": "multi_interest", "interests": 2}, {"readout": "multi_interest", "interests": 2}),
         ({"heads": ["novelty"], "feed_intents": False}, {"heads": ("novelty",), "feed_intents": False}),
+        ({"clusters": 5}, {"clusters": 5, "heads": ("action", "category", "novelty", "item_age", "cluster")}),
         ({"short_term_days": 0}, {"short_term_days": None}),
         ({"short_term_days": 1.5}, {"short_term_days": 1.5}),
         ({"condition_on_action": True}, {"condition_on_action": True, "target_action": 0}),

@@ -25,6 +25,7 @@ def test_the_intent_preset_has_every_head_the_data_can_label():
 )
 def test_heads_that_the_data_cannot_label_are_left_out(fields, heads):
     assert preset_shape("intent", 100, fields).heads == heads
+    assert preset_shape("intent", 100, fields, clusters=2).heads == (*heads, "cluster")
 
 
 def test_the_sasrec_preset_reads_items_only():

@@ -56,6 +56,14 @@ def test_a_model_learns_what_follows_what_and_beats_the_majority_in_every_head(m
     assert (rank.rank, rank.pid, rank.device, rank.files, rank.rows) == (0, os.getpid(), "cpu", 2, 74)
 
 
+def test_a_training_for_the_days_ahead_is_judged_by_the_next_item_and_repeats(make_job):
+    far = replace(FAST, target_days=30.0, epochs=2)
+    results = [launch(run_rank, make_job(far, name=name))[0] for name in ("a", "b")]
+    assert results[0].weights_sha256 == results[1].weights_sha256
+    (near,) = launch(run_rank, make_job(replace(FAST, epochs=2), name="near"))
+    assert results[0].epochs[-1].train_loss["item"] > near.epochs[-1].train_loss["item"]  # many items may be meant
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("loss", ["sampled", "gbce"])
 def test_a_sampled_loss_learns_what_follows_what_too(make_job, loss, mixed):
@@ -240,3 +248,18 @@ def test_threads_and_random_numbers_of_the_caller_stay_as_they_were(make_job):
     launch(run_rank, replace(make_job(FAST), settings=replace(FAST, epochs=1, threads=2)))
     assert torch.get_num_threads() == 1
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_head_for_clusters_is_learnt_kept_with_the_model_and_means_the_same_in_the_next(make_job):
+    shape = preset_shape("intent", NUM_ITEMS, FIELDS, width=16, heads=("cluster",), clusters=3)
+    old = make_job(FAST, shape, name="old")
+    (result,) = launch(run_rank, old)
+    figures = result.epochs[-1].heads["cluster"]
+    assert figures.accuracy > figures.majority_share
+    clusters_V = load_artifact(Path(old.output)).catalogue.clusters_V
+    assert clusters_V.shape == (NUM_ITEMS + 1,)
+    assert set(clusters_V[1:].tolist()) <= {1, 2, 3}
+    new = make_job(replace(FAST, epochs=1, seed=7), shape, name="new", warm_start=old.output)
+    (after,) = launch(run_rank, new)
+    assert after.warm_started
+    assert torch.equal(load_artifact(Path(new.output)).catalogue.clusters_V, clusters_V)

@@ -66,8 +66,8 @@ def network_shape(numbers: Numbers, model: ModelConfig) -> NetworkShape:
     switches = {
         name: getattr(model, name)
         for name in (
-            "width", "layers", "intent_layers", "attention_heads", "dropout", "heads", "feed_intents", "readout",
-            "levels", "interests", "condition_on_action",
+            "width", "layers", "intent_layers", "attention_heads", "dropout", "heads", "clusters", "feed_intents",
+            "readout", "levels", "interests", "condition_on_action",
         )
         if getattr(model, name) is not None
     }  # fmt: skip
@@ -97,6 +97,7 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         learning_rate=training.learning_rate,
         events_per_batch=training.events_per_batch,
         intent_weight=intent_weight,
+        target_days=training.target_days,
         loss=training.loss,
         negatives=training.negatives,
         mixed_negatives=training.negative_draws == "mixed",

@@ -81,9 +81,14 @@ class ModelConfig(Section):
     attention_heads: Count = Field(2, description="of every layer; must divide width")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
     intent_weight: float = Field(0.3, ge=0, description="lambda: of the sum of intent losses beside the item loss")
-    heads: tuple[Literal["action", "category", "novelty", "item_age"], ...] | None = Field(
+    heads: tuple[Literal["action", "category", "novelty", "item_age", "cluster"], ...] | None = Field(
         None,
         description="intents to predict, as far as the log labels them; null: all with preset intent, else none",
+    )
+    clusters: StrictInt = Field(
+        0,
+        ge=0,
+        description="labels of the head cluster, items that are met together; for logs without categories; 0: none",
     )
     feed_intents: StrictBool = Field(
         True, description="the item is predicted from the intents; false: beside them, on one encoder"
@@ -135,6 +140,10 @@ class TrainingConfig(Section):
     patience: Count = Field(2, description="epochs without a better validation loss before training stops")
     learning_rate: float = Field(
         0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers"
+    )
+    target_days: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="the item to predict is any one of so many days ahead, for lists that serve long; null: the next",
     )
     loss: Literal["full", "sampled", "gbce"] = Field(
         "full",

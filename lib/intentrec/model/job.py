@@ -22,6 +22,7 @@ class Settings:
         warmup_steps: steps over which the learning rate rises from 0.
         events_per_batch: slots of all ranks together, padding included.
         intent_weight: of the sum of intent losses beside the item loss.
+        target_days: the item to predict is any one of so many days ahead; None: the next one.
         loss: of the item: full (softmax over all), sampled (over some), or gbce (each drawn item by itself).
         negatives: items that a step draws for the sampled losses.
         mixed_negatives: whether half of them are drawn by how often an item is a target.
@@ -41,6 +42,7 @@ class Settings:
     warmup_steps: int = 50
     events_per_batch: int = 8192
     intent_weight: float = 0.3
+    target_days: float | None = None
     loss: str = "full"
     negatives: int = 512
     mixed_negatives: bool = False

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 ACTION, CATEGORIES = "action", "categories"  # the two event features whose meaning the network knows
-HEADS = (ACTION, "category", "novelty", "item_age")
+HEADS = (ACTION, "category", "novelty", "item_age", "cluster")
 ENCODERS = ("ligr", "gru", "none")
 READOUTS = ("last", "atten_mixer", "multi_interest")
 
@@ -47,6 +47,7 @@ class NetworkShape:
         dropout: share of activations.
         id_drop: share of events whose item is read as unknown in training, so that features alone mean something.
         heads: intent heads, a part of HEADS in that order; none: no intents.
+        clusters: labels of the head ``cluster``: items that are met together; 0: no such head.
         feed_intents: whether the item encoder reads the intents; without it heads only stand beside the item, on one
             encoder.
         read_features: whether the event features are read beside the item.
@@ -71,6 +72,7 @@ class NetworkShape:
     dropout: float = 0.2
     id_drop: float = 0.1
     heads: tuple[str, ...] = ()
+    clusters: int = 0
     feed_intents: bool = True
     read_features: bool = True
     read_time: bool = True
@@ -178,6 +180,7 @@ def preset_shape(preset: str, num_items: int, fields: Sequence[Field], **switche
         "category": shape.num_categories > 1,
         "novelty": True,
         "item_age": True,
+        "cluster": shape.clusters > 1,
     }
     heads = tuple(head for head in HEADS if head in shape.heads and possible[head])
     conditioned = shape.condition_on_action and possible[ACTION]
@@ -194,16 +197,24 @@ class Catalogue:
     Attributes:
         categories_VC: int64 value indices of the feature ``categories``, main category first, 0 where there are fewer.
         published_V: int64, UTC seconds since 1970 since which the item can be had; 0 in row 0.
+        clusters_V: int64 cluster of items that are met together, from 1; 0: none. A training with the head ``cluster``
+            finds them; None before it.
     """
 
     categories_VC: Tensor
     published_V: Tensor
+    clusters_V: Tensor | None = None
 
     @classmethod
     def without_categories(cls, published: Sequence[int]) -> "Catalogue":
         """Return a catalogue of items that have no category; ``published`` starts at item 1."""
         published_V = torch.tensor([0, *published], dtype=torch.int64)
         return cls(torch.zeros(len(published_V), 0, dtype=torch.int64), published_V)
+
+    def to(self, device: torch.device | str) -> "Catalogue":
+        """Return the catalogue on a device."""
+        clusters_V = None if self.clusters_V is None else self.clusters_V.to(device)
+        return Catalogue(self.categories_VC.to(device), self.published_V.to(device), clusters_V)
 
     @property
     def num_items(self) -> int:

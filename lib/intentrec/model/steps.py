@@ -88,7 +88,7 @@ class Optimiser:
         Raises:
             TrainingError: more than ``max_skipped_steps`` steps in a row were not finite.
         """
-        targets = targets_of(self.network.shape, self.catalogue, batch)
+        targets = targets_of(self.network.shape, self.catalogue, batch, self.settings.target_days)
         weights_T = self.ranks.sum(term_weights(self.network.shape, targets))
         negatives = self._sampler.draw(self.steps).to(self.device) if self._sampler else None
         self._sums.zero_()

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from intentrec.errors import InputError, TrainingError
 from intentrec.model.batches import Batch, seed_of
 from intentrec.model.checkpoint import Artifact, load_artifact, load_catalogue, load_vocabulary, save_artifact
+from intentrec.model.clusters import cluster_items, item_contexts
 from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, TrainingResult
 from intentrec.model.network import IntentNetwork
 from intentrec.model.ranks import Ranks, cuda_or_cpu
@@ -63,15 +65,14 @@ class _Training:
         self.progress = Progress()
         self._warm_start(network)
         self.network = network.to(self.device)
-        self.catalogue = Catalogue(
-            self.catalogue.categories_VC.to(self.device), self.catalogue.published_V.to(self.device)
-        )
+        self.catalogue = self.catalogue.to(self.device)
         self.label_counts = no_labels(self.network)
         self.best: dict[str, Tensor] = {}
         self.train = plans_of(job.train, ranks, job.settings.events_per_batch)
         self.validation = plans_of(job.validation, ranks, job.settings.events_per_batch)
         if not self.train:
             raise TrainingError("examples: no rows to train on; widen examples.window_days or check the input")
+        self._find_clusters()
         self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings, self._target_counts())
 
     def run(self) -> TrainingResult:
@@ -94,6 +95,16 @@ class _Training:
             notes=tuple(self.notes),
         )
 
+    def _find_clusters(self) -> None:
+        """Pass over the rows once to find which items are met together, where a head predicts it."""
+        if "cluster" not in self.job.shape.heads:
+            return
+        shape, seed = self.job.shape, self.job.settings.seed
+        contexts_VE, counts_V = item_contexts(self._batches(self.train, 0), shape.num_items, self.ranks, seed)
+        clusters_V = cluster_items(contexts_VE, counts_V, shape.clusters, seed, self.catalogue.clusters_V)
+        clusters_V = self.ranks.broadcast(clusters_V)
+        self.catalogue = replace(self.catalogue, clusters_V=clusters_V.to(self.device))
+
     def _target_counts(self) -> Tensor | None:
         """Pass over the rows once to count how often each item is a target, where negatives are drawn by it."""
         if self.job.settings.loss == "full" or not self.job.settings.mixed_negatives:
@@ -108,6 +119,7 @@ class _Training:
         why_not = obstacle(old, self.job.shape, self.vocabulary)
         if why_not is None:
             start_from(network, old)
+            self.catalogue = replace(self.catalogue, clusters_V=old.catalogue.clusters_V)
             self.progress.warm_started = True
         else:
             self.notes.append(f"no warm start from {self.job.warm_start}: {why_not}; trained from nothing")
@@ -232,8 +244,7 @@ class _Training:
 
     def _save(self) -> tuple[tuple[str, str, int], ...]:
         facts = {"label_counts": self.progress.label_counts, "best_epoch": self.progress.best_epoch}
-        catalogue = Catalogue(self.catalogue.categories_VC.cpu(), self.catalogue.published_V.cpu())
-        artifact = Artifact(self.job.shape, self.best, catalogue, self.vocabulary, facts)
+        artifact = Artifact(self.job.shape, self.best, self.catalogue.to("cpu"), self.vocabulary, facts)
         files = save_artifact(Path(self.job.output), artifact)
         shutil.rmtree(self.job.checkpoints, ignore_errors=True)
         return files
