@@ -156,6 +156,8 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         seed=5,
         stall_timeout_s=6,
         target_days=2.5,
+        contrast_weight=0.2,
+        transition_weight=0.1,
         loss="gbce",
         negatives=77,
         negative_draws="mixed",
@@ -166,6 +168,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         epochs=7, warm_epochs=2, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
         max_skipped_steps=4, seed=5, read_timeout_s=6, loss="gbce", negatives=77, mixed_negatives=True,
         gbce_calibration=0.5, sparse_gradients=False, target_days=2.5,
+        contrast_weight=0.2, transition_weight=0.1,
     )  # fmt: skip
 
 

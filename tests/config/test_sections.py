@@ -54,6 +54,8 @@ def test_a_config_needs_only_a_warehouse_and_one_source() -> None:
         (ModelConfig, {"interests": 0}),
         (TrainingConfig, {"loss": "bpr"}),
         (TrainingConfig, {"target_days": 0}),
+        (TrainingConfig, {"contrast_weight": -0.1}),
+        (TrainingConfig, {"transition_weight": -0.1}),
         (TrainingConfig, {"negatives": 0}),
         (TrainingConfig, {"negative_draws": "popular"}),
         (TrainingConfig, {"gbce_calibration": 1.1}),

@@ -12,7 +12,7 @@ from intentrec.model.job import Settings
 from intentrec.model.network import IntentNetwork
 from intentrec.model.ranks import OneRank
 from intentrec.model.shape import PRESETS, preset_shape
-from intentrec.model.steps import Optimiser
+from intentrec.model.steps import Learnt, Optimiser
 from intentrec.model.topk import Ragged, top_k
 
 CATALOGUE = catalogue_of()
@@ -35,7 +35,7 @@ def optimiser_of(preset, ranks=None, settings=None, **sizes):
     shape = preset_shape(preset, NUM_ITEMS, FIELDS, **{"width": 8, "dropout": 0.0, "id_drop": 0.0, **sizes})
     given = settings or Settings(warmup_steps=0)
     counts_V = torch.arange(NUM_ITEMS + 1).double() if given.mixed_negatives else None
-    return Optimiser(IntentNetwork(shape, CATALOGUE), CATALOGUE, ranks or OneRank(), given, counts_V)
+    return Optimiser(IntentNetwork(shape, CATALOGUE), CATALOGUE, ranks or OneRank(), given, Learnt(counts_V))
 
 
 def artifact_of(optimiser):

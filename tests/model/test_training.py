@@ -56,6 +56,16 @@ def test_a_model_learns_what_follows_what_and_beats_the_majority_in_every_head(m
     assert (rank.rank, rank.pid, rank.device, rank.files, rank.rows) == (0, os.getpid(), "cpu", 2, 74)
 
 
+@pytest.mark.parametrize("loss", ["full", "sampled"])
+@pytest.mark.parametrize("weight", ["contrast_weight", "transition_weight"])
+def test_an_auxiliary_loss_changes_what_is_learnt_and_repeats(make_job, weight, loss):
+    settings = replace(FAST, epochs=2, loss=loss, negatives=8)
+    helped = replace(settings, **{weight: 0.1})
+    jobs = [make_job(given, name=name) for given, name in ((settings, "a"), (helped, "b"), (helped, "c"))]
+    hashes = [launch(run_rank, job)[0].weights_sha256 for job in jobs]
+    assert hashes[0] != hashes[1] == hashes[2]
+
+
 def test_a_training_for_the_days_ahead_is_judged_by_the_next_item_and_repeats(make_job):
     far = replace(FAST, target_days=30.0, epochs=2)
     results = [launch(run_rank, make_job(far, name=name))[0] for name in ("a", "b")]

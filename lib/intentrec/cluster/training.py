@@ -102,6 +102,8 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         negatives=training.negatives,
         mixed_negatives=training.negative_draws == "mixed",
         gbce_calibration=training.gbce_calibration,
+        contrast_weight=training.contrast_weight,
+        transition_weight=training.transition_weight,
         sparse_gradients=training.sparse_gradients,
         max_skipped_steps=training.max_skipped_steps,
         seed=training.seed,

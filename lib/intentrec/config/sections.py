@@ -158,6 +158,12 @@ class TrainingConfig(Section):
     gbce_calibration: Share = Field(
         0.75, description="t of gbce; 0: plain binary cross-entropy, 1: probabilities as of all items"
     )
+    contrast_weight: float = Field(
+        0.0, ge=0, description="of drawing events together that lead to the same item, beside the item loss; 0.1 to 0.3"
+    )
+    transition_weight: float = Field(
+        0.0, ge=0, description="of teaching item vectors which item follows which, beside the item loss; about 0.1"
+    )
     sparse_gradients: StrictBool = Field(
         True, description="sampled and gbce move only the item vectors that a step needs; false: all, as Adam does"
     )

@@ -27,6 +27,8 @@ class Settings:
         negatives: items that a step draws for the sampled losses.
         mixed_negatives: whether half of them are drawn by how often an item is a target.
         gbce_calibration: t of gbce; 0: plain binary cross-entropy, 1: probabilities as of all items.
+        contrast_weight: of drawing events together that lead to the same item; 0: none.
+        transition_weight: of teaching item vectors what follows what; 0: none.
         sparse_gradients: whether a sampled loss moves only the item rows that a step needs.
         clip_norm: greatest norm of all gradients together.
         max_skipped_steps: steps in a row with a non-finite loss or gradient before training fails.
@@ -47,6 +49,8 @@ class Settings:
     negatives: int = 512
     mixed_negatives: bool = False
     gbce_calibration: float = 0.75
+    contrast_weight: float = 0.0
+    transition_weight: float = 0.0
     sparse_gradients: bool = True
     clip_norm: float = 1.0
     max_skipped_steps: int = 10

@@ -4,11 +4,13 @@ T terms of the loss: item, then each head   V items + 1   U items that a step ne
 """
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from intentrec.errors import TrainingError
+from intentrec.model.auxiliary import LossesTogether, TransitionLoss, Transitions, contrast_loss
 from intentrec.model.batches import Batch
 from intentrec.model.item_losses import BinaryLoss, ItemLoss, SampledLoss, full_loss
 from intentrec.model.items import ItemVectors
@@ -28,6 +30,29 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a pass over the training rows tells before the first step.
+
+    Attributes:
+        counts_V: float64, how often each item is a target; for mixed negatives.
+        transitions: what follows what; for ``transition_weight``.
+    """
+
+    counts_V: Tensor | None = None
+    transitions: Transitions | None = None
+
+
+def _auxiliary(settings: Settings, learnt: Learnt) -> tuple[tuple[float, ItemLoss], ...]:
+    auxiliary: list[tuple[float, ItemLoss]] = []
+    if settings.contrast_weight:
+        auxiliary.append((settings.contrast_weight, contrast_loss))
+    if settings.transition_weight:
+        assert learnt.transitions is not None
+        auxiliary.append((settings.transition_weight, TransitionLoss(learnt.transitions)))
+    return tuple(auxiliary)
+
+
 class Optimiser:
     """Adam on the sum of all ranks' gradients.
 
@@ -42,7 +67,7 @@ class Optimiser:
         catalogue: Catalogue,
         ranks: Ranks,
         settings: Settings,
-        counts_V: Tensor | None = None,
+        learnt: Learnt | None = None,
     ) -> None:
         """Prepare the buffer and Adam's state, at 0, on every rank alike.
 
@@ -51,12 +76,14 @@ class Optimiser:
             catalogue: on the same.
             ranks: all of them.
             settings: how to train.
-            counts_V: float64, how often each item is a target; read by mixed negatives alone.
+            learnt: from the training rows, what ``settings`` ask for; None: nothing.
         """
         self.network, self.catalogue, self.ranks, self.settings = network, catalogue, ranks, settings
         sampled = settings.loss != "full"
         seed, num_items = settings.seed, network.shape.num_items
-        self._sampler = NegativeSampler(num_items, settings.negatives, seed, counts_V) if sampled else None
+        learnt = learnt or Learnt()
+        self._sampler = NegativeSampler(num_items, settings.negatives, seed, learnt.counts_V) if sampled else None
+        self._auxiliary = _auxiliary(settings, learnt)
         self._rows = RowAdam(network.items.rows(), _BETAS) if sampled and settings.sparse_gradients else None
         by_row = {id(table) for table in self._rows.tables} if self._rows else set()
         self.parameters = [parameter for parameter in network.parameters() if id(parameter) not in by_row]
@@ -122,6 +149,10 @@ class Optimiser:
             self._rows.step(vectors.items_U, by_row, rate)
 
     def _item_loss(self, negatives: Negatives | None) -> ItemLoss:
+        loss = self._compared_loss(negatives)
+        return LossesTogether(((1.0, loss), *self._auxiliary)) if self._auxiliary else loss
+
+    def _compared_loss(self, negatives: Negatives | None) -> ItemLoss:
         if negatives is None:
             return full_loss
         if self.settings.loss == "sampled":

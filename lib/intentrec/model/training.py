@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from intentrec.errors import InputError, TrainingError
+from intentrec.model.auxiliary import count_transitions
 from intentrec.model.batches import Batch, seed_of
 from intentrec.model.checkpoint import Artifact, load_artifact, load_catalogue, load_vocabulary, save_artifact
 from intentrec.model.clusters import cluster_items, item_contexts
@@ -26,7 +27,7 @@ from intentrec.model.ranks import Ranks, cuda_or_cpu
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
 from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
 from intentrec.model.shape import Catalogue
-from intentrec.model.steps import Optimiser
+from intentrec.model.steps import Learnt, Optimiser
 from intentrec.model.targets import terms_of
 from intentrec.model.validation import Validation, count_labels, count_targets, majority_labels, no_labels, validate
 from intentrec.model.warm_start import obstacle, start_from
@@ -73,7 +74,7 @@ class _Training:
         if not self.train:
             raise TrainingError("examples: no rows to train on; widen examples.window_days or check the input")
         self._find_clusters()
-        self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings, self._target_counts())
+        self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings, self._learnt())
 
     def run(self) -> TrainingResult:
         self._resume()
@@ -105,12 +106,17 @@ class _Training:
         clusters_V = self.ranks.broadcast(clusters_V)
         self.catalogue = replace(self.catalogue, clusters_V=clusters_V.to(self.device))
 
-    def _target_counts(self) -> Tensor | None:
-        """Pass over the rows once to count how often each item is a target, where negatives are drawn by it."""
-        if self.job.settings.loss == "full" or not self.job.settings.mixed_negatives:
-            return None
-        batches = (batch.to(self.device) for batch in self._batches(self.train, 0))
-        return self.ranks.sum(count_targets(self.job.shape, self.catalogue, batches))
+    def _learnt(self) -> Learnt:
+        """Pass over the rows once for each thing that has to be known before the first step."""
+        settings, shape = self.job.settings, self.job.shape
+        counts_V = transitions = None
+        if settings.loss != "full" and settings.mixed_negatives:
+            batches = (batch.to(self.device) for batch in self._batches(self.train, 0))
+            counts_V = self.ranks.sum(count_targets(shape, self.catalogue, batches))
+        if settings.transition_weight:
+            found = count_transitions(self._batches(self.train, 0), shape.num_items, self.ranks)
+            transitions = found.to(self.device)
+        return Learnt(counts_V, transitions)
 
     def _warm_start(self, network: IntentNetwork) -> None:
         if self.job.warm_start is None:
