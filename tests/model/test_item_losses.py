@@ -37,18 +37,28 @@ def test_the_full_loss_is_cross_entropy_over_all_items():
     torch.testing.assert_close(full_loss(queries_NQD, table.whole(), items_N, weights_N), wanted)
 
 
-def test_of_several_queries_the_nearest_learns_and_the_greatest_scores_are_judged():
+def test_of_several_queries_an_item_gets_the_greatest_score_in_training_and_judgement():
     vectors = vectors_of([1.0, -2.0])
-    queries_NQD = torch.tensor([[[3.0], [-1.0]]], requires_grad=True)  # scores (3, -6) and (-1, 2)
+    queries_NQD = torch.tensor([[[3.0], [-1.0]]], requires_grad=True)  # scores (3, -6) and (-1, 2): together (3, 2)
+    nats, overlap = math.log(math.exp(3) + math.exp(2)) - 2, 0.1 * 1.0  # on one line: a squared cosine of 1
     loss = full_loss(queries_NQD, vectors, torch.tensor([2]), TWO)
-    overlap = 0.1 * 1.0  # the two lie on one line: a squared cosine of 1
-    assert loss.item() == pytest.approx(2 * (math.log(math.exp(-1) + math.exp(2)) - 2 + overlap), rel=1e-5)
+    assert loss.item() == pytest.approx(2 * (nats + overlap), rel=1e-5)
     loss.backward()
-    assert queries_NQD.grad[0, 0].item() == 0.0
-    assert queries_NQD.grad[0, 1].item() != 0.0
+    first = math.exp(3) / (math.exp(3) + math.exp(2))  # p of item 1, which the first query won: d/dq = p * 1
+    assert queries_NQD.grad[0, 0].item() == pytest.approx(2 * first, rel=1e-4)
+    assert queries_NQD.grad[0, 1].item() == pytest.approx(2 * first * 2, rel=1e-4)  # (p - 1) * -2 of item 2
     with torch.inference_mode():
         judged = full_loss(queries_NQD, vectors, torch.tensor([2]), TWO)
-    assert judged.item() == pytest.approx(2 * (math.log(math.exp(3) + math.exp(2)) - 2), rel=1e-5)
+    assert judged.item() == pytest.approx(2 * nats, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [SampledLoss, lambda negatives: BinaryLoss(negatives, 2, 0.0)])
+def test_drawn_items_get_the_greatest_score_too(loss):
+    several = loss(negatives_of([1, 2], [1.0, 1.0]))(
+        torch.tensor([[[3.0], [-1.0]]]), vectors_of([1.0, -2.0]), FIRST, ONE
+    )
+    one = loss(negatives_of([1, 2], [1.0, 1.0]))(torch.tensor([[[1.0]]]), vectors_of([3.0, 2.0]), FIRST, ONE)
+    assert several.item() == pytest.approx(one.item() + 0.1, rel=1e-5)  # scores (3, 2), and an overlap of 1
 
 
 def test_interests_at_right_angles_do_not_overlap():

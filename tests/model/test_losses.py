@@ -38,6 +38,20 @@ def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, bia
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("num_events", [1, 300])
+@pytest.mark.parametrize("biased", [False, True])
+def test_of_several_queries_loss_and_gradients_are_those_of_the_greatest_scores(num_events, biased):
+    _, items_VD, targets_N, weights_N, bias_V = inputs(num_events)
+    hidden_NQD = torch.randn(num_events, 3, 8, requires_grad=True)
+    given = [hidden_NQD, items_VD, bias_V] if biased else [hidden_NQD, items_VD]
+    ours = cross_entropy(hidden_NQD, items_VD, targets_N, weights_N, bias_V if biased else None)
+    logits_NV = (hidden_NQD @ items_VD.T).amax(dim=1) + (bias_V if biased else 0)
+    theirs = (F.cross_entropy(logits_NV[:, 1:], targets_N - 1, reduction="none") * weights_N).sum()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    for own, other in zip(torch.autograd.grad(ours / 2, given), torch.autograd.grad(theirs / 2, given), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
 def test_a_table_read_for_the_query_and_predicted_gets_both_gradients():
     hidden_ND, items_VD, targets_N, weights_N, _ = inputs(9)
     read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()  # tied: the same table on both sides

@@ -28,13 +28,12 @@ class ItemLoss(Protocol):
 def full_loss(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weights_N: Tensor) -> Tensor:
     """Compare with every item: the sum over events of ``-w ln p(item)``; ``vectors`` must be of all items.
 
-    Where gradients are asked for, an event with several queries is judged by the one nearest to its item; otherwise
-    by the greatest score of each item, as lists are made.
+    Of several queries an item gets the greatest score, in training as where lists are made; where gradients are asked
+    for, interests that overlap cost as well.
     """
-    if not torch.is_grad_enabled():
-        return cross_entropy(queries_NQD, vectors.vectors_UD, items_N, weights_N, vectors.bias_U)
-    queries_ND, overlap = _nearest(queries_NQD, vectors.of(items_N), weights_N)
-    return cross_entropy(queries_ND, vectors.vectors_UD, items_N, weights_N, vectors.bias_U) + overlap
+    hidden = queries_NQD[:, 0] if queries_NQD.shape[1] == 1 else queries_NQD
+    total = cross_entropy(hidden, vectors.vectors_UD, items_N, weights_N, vectors.bias_U)
+    return total + _overlap(queries_NQD, weights_N) if torch.is_grad_enabled() else total
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,15 @@ class SampledLoss:
 
     def __call__(self, queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weights_N: Tensor) -> Tensor:
         """Return float32, the weighted sum."""
-        items_S = self.negatives.items_S
-        queries_ND, overlap = _nearest(queries_NQD, vectors.of(items_N), weights_N)
-        hidden_NE = F.pad(queries_ND.float(), (0, 1), value=1.0)
-        drawn_SE = _with_column(vectors, items_S, -self.negatives.log_counts_S)
+        items_S, log_counts_S = self.negatives.items_S, self.negatives.log_counts_S
+        if queries_NQD.shape[1] > 1:
+            own_N, drawn_NS = _scores(queries_NQD, vectors, items_N, items_S)
+            drawn_N = (drawn_NS - log_counts_S).logsumexp(dim=1)
+            return (F.softplus(drawn_N - own_N) * weights_N).sum() + _overlap(queries_NQD, weights_N)
+        hidden_NE = F.pad(queries_NQD[:, 0].float(), (0, 1), value=1.0)
+        drawn_SE = _with_column(vectors, items_S, -log_counts_S)
         own_NE = _with_column(vectors, items_N, torch.zeros_like(weights_N))
-        return sampled_cross_entropy(hidden_NE, own_NE, drawn_SE, (items_N, items_S), weights_N) + overlap
+        return sampled_cross_entropy(hidden_NE, own_NE, drawn_SE, (items_N, items_S), weights_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +79,23 @@ class BinaryLoss:
 
     def __call__(self, queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weights_N: Tensor) -> Tensor:
         """Return float32, the weighted sum."""
-        items_S = self.negatives.items_S
-        queries_ND, overlap = _nearest(queries_NQD, vectors.of(items_N), weights_N)
-        hidden_NE = F.pad(queries_ND.float(), (0, 1), value=1.0)
-        own_NE = _with_column(vectors, items_N, torch.zeros_like(weights_N))
-        drawn_SE = _with_column(vectors, items_S, torch.zeros_like(self.negatives.log_counts_S))
-        own_N = (hidden_NE * own_NE).sum(dim=1)
-        with torch.autocast(hidden_NE.device.type, enabled=False):
-            drawn_NS = (hidden_NE @ drawn_SE.T).masked_fill(items_N[:, None] == items_S, _NOT_DRAWN)
-        num_drawn = len(items_S)
+        own_N, drawn_NS = _scores(queries_NQD, vectors, items_N, self.negatives.items_S)
+        num_drawn = len(self.negatives.items_S)
         share = min(1.0, num_drawn / max(1, self.num_items - 1))
         beta = 1 - self.calibration * (1 - share)
         nats_N = F.softplus(-own_N) * beta + F.softplus(drawn_NS).sum(dim=1)
-        return (nats_N * weights_N).sum() / (num_drawn + 1) + overlap
+        return (nats_N * weights_N).sum() / (num_drawn + 1) + _overlap(queries_NQD, weights_N)
+
+
+def _scores(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, items_S: Tensor) -> tuple[Tensor, Tensor]:
+    """Return float32 [N] scores of the events' items, and [N, S] of the drawn ones; the greatest of Q."""
+    hidden_NQE = F.pad(queries_NQD.float(), (0, 1), value=1.0)
+    own_NE = _with_column(vectors, items_N, torch.zeros(len(items_N), device=items_N.device))
+    drawn_SE = _with_column(vectors, items_S, torch.zeros(len(items_S), device=items_S.device))
+    with torch.autocast(hidden_NQE.device.type, enabled=False):
+        drawn_NS = (hidden_NQE @ drawn_SE.T).amax(dim=1)
+    own_N = (hidden_NQE * own_NE[:, None]).sum(dim=2).amax(dim=1)
+    return own_N, drawn_NS.masked_fill(items_N[:, None] == items_S, _NOT_DRAWN)
 
 
 def _with_column(vectors: ItemVectors, items_N: Tensor, column_N: Tensor) -> Tensor:
@@ -99,19 +105,12 @@ def _with_column(vectors: ItemVectors, items_N: Tensor, column_N: Tensor) -> Ten
     return torch.cat([vectors.of(items_N).float(), column_N[:, None].float()], dim=1)
 
 
-def _nearest(queries_NQD: Tensor, own_ND: Tensor, weights_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the query [N, D] nearest to each event's item, and what overlapping interests cost.
-
-    Source: the hard choice, ComiRec (arXiv 2005.09347), section 3.3; the cost of overlap is ours, against interests
-    that win no item and are never trained again.
-    """
-    if queries_NQD.shape[1] == 1:
-        return queries_NQD[:, 0], weights_N.new_zeros(())
-    with torch.no_grad():
-        best_N = (queries_NQD.float() @ own_ND.float()[:, :, None]).squeeze(2).argmax(dim=1)
-    chosen_ND = queries_NQD[torch.arange(len(best_N), device=best_N.device), best_N]
+def _overlap(queries_NQD: Tensor, weights_N: Tensor) -> Tensor:
+    """Return what interests cost that look the same way: without it some never win an item and are never trained."""
+    num_queries = queries_NQD.shape[1]
+    if num_queries == 1:
+        return weights_N.new_zeros(())
     directions_NQD = F.normalize(queries_NQD.float(), dim=2)
-    pairs = queries_NQD.shape[1] * (queries_NQD.shape[1] - 1)
     others_NQQ = (directions_NQD @ directions_NQD.transpose(1, 2)).tril(-1)
-    overlap_N = 2 * others_NQQ.square().sum(dim=(1, 2)) / pairs
-    return chosen_ND, _OVERLAP * (overlap_N * weights_N).sum()
+    mean_N = 2 * others_NQQ.square().sum(dim=(1, 2)) / (num_queries * (num_queries - 1))
+    return _OVERLAP * (mean_N * weights_N).sum()

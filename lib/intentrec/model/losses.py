@@ -1,7 +1,7 @@
 """Losses as sums, so that they can be divided by the weight of all ranks together.
 
-N events   D width   E width with one more column   V items + 1   S drawn items   M labels of a head
-K labels kept per event (-1: none)
+N events   Q queries of an event   D width   E width with one more column   V items + 1   S drawn items
+M labels of a head   K labels kept per event (-1: none)
 """
 
 from collections.abc import Callable
@@ -60,20 +60,66 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return hidden_grad_ND * scale, items_grad_VD * scale, bias_grad_V, None, None
 
 
+class _GreatestCrossEntropy(_ChunkedCrossEntropy):
+    """The same where every event has several queries, and an item the greatest of their scores."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_NQD: Tensor, items_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor, weights_N: Tensor
+    ) -> Tensor:
+        hidden_NQD, items_VD = hidden_NQD.detach().float(), items_VD.detach().float()
+        known_VD = items_VD[1:]
+        hidden_grad_NQD, items_grad_VD = torch.empty_like(hidden_NQD), torch.zeros_like(items_VD)
+        bias_grad_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
+        total = hidden_NQD.new_zeros((), dtype=torch.float64)
+        for start in range(0, len(hidden_NQD), CHUNK):
+            rows = slice(start, start + CHUNK)
+            hidden, targets, weights = hidden_NQD[rows], targets_N[rows, None] - 1, weights_N[rows, None].float()
+            logits, winner = _greatest(hidden, known_VD)
+            if bias_V is not None:
+                logits += bias_V[1:]
+            of_target, greatest = logits.gather(1, targets), logits.amax(dim=1, keepdim=True)
+            odds = logits.sub_(greatest).exp_()
+            sums = odds.sum(dim=1, keepdim=True)
+            total += ((sums.log() + greatest - of_target) * weights).double().sum()
+            odds *= weights / sums  # the softmax times the weight; the target's own term joins it
+            odds.scatter_add_(1, targets, -weights)
+            for query in range(hidden.shape[1]):
+                part = odds * (winner == query)
+                torch.mm(part, known_VD, out=hidden_grad_NQD[rows, query])
+                items_grad_VD[1:].addmm_(part.T, hidden[:, query])
+            if bias_grad_V is not None:
+                bias_grad_V[1:] += odds.sum(dim=0)
+        ctx.save_for_backward(hidden_grad_NQD, items_grad_VD, bias_grad_V)
+        return total.float()
+
+
+def _greatest(hidden_NQD: Tensor, items_VD: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the greatest scores [N, V], and int8 [N, V] which query gives them, the first of equals."""
+    logits_NV = hidden_NQD[:, 0] @ items_VD.T
+    winner_NV = torch.zeros(logits_NV.shape, dtype=torch.int8, device=logits_NV.device)
+    for query in range(1, hidden_NQD.shape[1]):
+        others_NV = hidden_NQD[:, query] @ items_VD.T
+        winner_NV.masked_fill_(others_NV > logits_NV, query)
+        torch.maximum(logits_NV, others_NV, out=logits_NV)
+    return logits_NV, winner_NV
+
+
 def cross_entropy(
     hidden_ND: Tensor, items_VD: Tensor, targets_N: Tensor, weights_N: Tensor, bias_V: Tensor | None = None
 ) -> Tensor:
     """Return the float32 sum over events of ``-w ln p(target)``, p the softmax over all items but item 0.
 
     Args:
-        hidden_ND: float queries; without gradients also [N, Q, D], of which an item gets the greatest score.
+        hidden_ND: float queries; or [N, Q, D], where an item's score is the greatest of an event's Q.
         items_VD: float item vectors; the same table may have been read to make ``hidden_ND``.
         targets_N: int64, 1 to V - 1.
         weights_N: float, not negative.
         bias_V: float scores of the items themselves, if there are any.
     """
     if torch.is_grad_enabled():
-        apply: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
+        kind = _GreatestCrossEntropy if hidden_ND.dim() == 3 else _ChunkedCrossEntropy
+        apply: Callable[..., Tensor] = kind.apply
         return apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
     hidden_NQD = hidden_ND if hidden_ND.dim() == 3 else hidden_ND[:, None]
     total = hidden_ND.new_zeros((), dtype=torch.float64)
