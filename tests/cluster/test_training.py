@@ -181,6 +181,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         ({"preset": "atten_mixer", "levels": 3}, {"readout": "atten_mixer", "levels": 3, "encoder": "none"}),
         ({"readout": "multi_interest", "interests": 2}, {"readout": "multi_interest", "interests": 2}),
         ({"heads": ["novelty"], "feed_intents": False}, {"heads": ("novelty",), "feed_intents": False}),
+        ({"long_term": True}, {"long_term": True}),
         ({"clusters": 5}, {"clusters": 5, "heads": ("action", "category", "novelty", "item_age", "cluster")}),
         ({"short_term_days": 0}, {"short_term_days": None}),
         ({"short_term_days": 1.5}, {"short_term_days": 1.5}),

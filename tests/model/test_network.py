@@ -15,6 +15,7 @@ SHAPES = {
     "intent with item bias": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, item_bias=True),
     "intent of recurrent units": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, encoder="gru"),
     "intent without encoders": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, encoder="none"),
+    "intent with a long term": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, long_term=True),
     "intent with flat heads": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, feed_intents=False),
     "intent read by levels": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, readout="atten_mixer"),
     "intent with interests": preset_shape("intent", NUM_ITEMS, FIELDS, width=16, readout="multi_interest"),

@@ -74,6 +74,11 @@ def test_a_refused_preset_says_what_was_wanted(preset, sizes, message):
         preset_shape(preset, 100, [ACTION], **sizes)
 
 
+def test_a_long_term_is_left_out_where_items_have_no_categories():
+    shapes = [preset_shape("intent", 9, fields, long_term=True) for fields in ([CATEGORIES], [ACTION])]
+    assert [shape.long_term for shape in shapes] == [True, False]
+
+
 def test_columns_follow_the_order_of_the_fields():
     shape = preset_shape("intent", 100, [ACTION, CATEGORIES, DEVICE])
     assert shape.columns_of("action") == slice(0, 1)

@@ -67,7 +67,7 @@ def network_shape(numbers: Numbers, model: ModelConfig) -> NetworkShape:
         name: getattr(model, name)
         for name in (
             "width", "layers", "intent_layers", "attention_heads", "dropout", "heads", "clusters", "feed_intents",
-            "readout", "levels", "interests", "condition_on_action",
+            "long_term", "readout", "levels", "interests", "condition_on_action",
         )
         if getattr(model, name) is not None
     }  # fmt: skip

@@ -96,6 +96,9 @@ class ModelConfig(Section):
     short_term_days: Annotated[float, Field(ge=0)] | None = Field(
         None, description="reach of the short-term layer; 0: no such layer; null: 7 with preset intent, else 0"
     )
+    long_term: StrictBool = Field(
+        False, description="read the categories of all events of the history, fading by 1, 7, 30 and 180 days"
+    )
     readout: Literal["last", "atten_mixer", "multi_interest"] | None = Field(
         None,
         description="what looks for items: last, the latest event; atten_mixer, the latest 1, 2, ... events together; "

@@ -14,6 +14,7 @@ from intentrec.model.fusion import EventFusion
 from intentrec.model.intents import head_sizes
 from intentrec.model.items import ItemTable, ItemVectors
 from intentrec.model.layers import Encoder, GatedBlock, Timeline
+from intentrec.model.long_term import LongTerm
 from intentrec.model.readouts import readout_of
 from intentrec.model.shape import ACTION, Catalogue, NetworkShape
 
@@ -117,6 +118,8 @@ class IntentNetwork(nn.Module):
         if shape.short_term_days is not None:
             self.short_term = GatedBlock(shape.width, shape.attention_heads, shape.dropout, shape.read_time)
             inputs += 1
+        self.long_term = LongTerm(shape, catalogue) if shape.long_term else None
+        inputs += shape.long_term
         self.intent_encoder: Encoder | None = None
         self.intents: IntentMixture | None = None
         self.flat_heads: FlatHeads | None = None
@@ -158,6 +161,8 @@ class IntentNetwork(nn.Module):
             assert self.shape.short_term_days is not None
             recent = timeline.within(times_BL, self.shape.short_term_days)
             parts.append(self.short_term(event_BLD, recent))
+        if self.long_term is not None:
+            parts.append(self.long_term(items_BL, times_BL, timeline))
         logits: dict[str, Tensor] = {}
         alpha_BLH = event_BLD.new_zeros(*items_BL.shape, 0)
         intents_BLD = torch.zeros_like(event_BLD)

@@ -53,6 +53,7 @@ class NetworkShape:
         read_features: whether the event features are read beside the item.
         read_time: whether hour of week, pause and item age are read, and attention is biased by time.
         short_term_days: reach of the short-term layer; None: no such layer.
+        long_term: whether the fading categories of all events so far are read.
         item_bias: whether every item has a learned score of its own.
         readout: how queries are made of encoded events: last, atten_mixer or multi_interest.
         levels: of atten_mixer: the last 1, 2, ... events ask, up to this many.
@@ -77,6 +78,7 @@ class NetworkShape:
     read_features: bool = True
     read_time: bool = True
     short_term_days: float | None = 7.0
+    long_term: bool = False
     item_bias: bool = False
     readout: str = "last"
     levels: int = 7
@@ -187,7 +189,13 @@ def preset_shape(preset: str, num_items: int, fields: Sequence[Field], **switche
     if conditioned and not shape.target_action and ACTION not in heads:
         raise ValueError("condition_on_action needs a target_action, or an action head that says how likely each is")
     target_action = shape.target_action if conditioned else 0
-    return replace(shape, heads=heads, condition_on_action=conditioned, target_action=target_action)
+    return replace(
+        shape,
+        heads=heads,
+        long_term=shape.long_term and shape.num_categories > 0,
+        condition_on_action=conditioned,
+        target_action=target_action,
+    )
 
 
 @dataclass(frozen=True, slots=True)
