@@ -110,6 +110,18 @@ def test_the_sampled_loss_and_all_its_gradients_are_those_of_plain_cross_entropy
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
+def test_logits_are_exact_whatever_the_network_computes_in():
+    hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(20)
+    given = [hidden_ND, hidden_ND[:, None].repeat(1, 2, 1)]
+    for hidden in given:
+        exact = cross_entropy(hidden, items_VD, targets_N, weights_N, bias_V)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(cross_entropy(hidden, items_VD, targets_N, weights_N, bias_V), exact)
+            with torch.no_grad():
+                judged = cross_entropy(hidden, items_VD, targets_N, weights_N, bias_V)
+        torch.testing.assert_close(judged, exact.detach())
+
+
 def test_several_true_labels_add_up_and_missing_ones_cost_nothing():
     logits_NM = torch.log(torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]]))
     labels_NK = torch.tensor([[0, 2], [2, -1], [-1, -1]])

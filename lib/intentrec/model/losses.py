@@ -117,10 +117,15 @@ def cross_entropy(
         weights_N: float, not negative.
         bias_V: float scores of the items themselves, if there are any.
     """
-    if torch.is_grad_enabled():
-        kind = _GreatestCrossEntropy if hidden_ND.dim() == 3 else _ChunkedCrossEntropy
-        apply: Callable[..., Tensor] = kind.apply
-        return apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
+    with torch.autocast(hidden_ND.device.type, enabled=False):  # logits in float32, whatever the network computes in
+        if torch.is_grad_enabled():
+            kind = _GreatestCrossEntropy if hidden_ND.dim() == 3 else _ChunkedCrossEntropy
+            apply: Callable[..., Tensor] = kind.apply
+            return apply(hidden_ND, items_VD, bias_V, targets_N, weights_N)
+        return _judged(hidden_ND, items_VD, bias_V, targets_N, weights_N)
+
+
+def _judged(hidden_ND: Tensor, items_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor, weights_N: Tensor) -> Tensor:
     hidden_NQD = hidden_ND if hidden_ND.dim() == 3 else hidden_ND[:, None]
     total = hidden_ND.new_zeros((), dtype=torch.float64)
     for start in range(0, len(hidden_NQD), CHUNK):
@@ -189,7 +194,8 @@ def sampled_cross_entropy(
         weights_N: float, not negative.
     """
     apply: Callable[..., Tensor] = _SampledCrossEntropy.apply
-    return apply(hidden_NE, own_NE, drawn_SE, items, weights_N)
+    with torch.autocast(hidden_NE.device.type, enabled=False):
+        return apply(hidden_NE, own_NE, drawn_SE, items, weights_N)
 
 
 def label_loss(logits_NM: Tensor, labels_NK: Tensor, weights_N: Tensor) -> Tensor:
