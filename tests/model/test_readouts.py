@@ -52,7 +52,7 @@ def test_a_level_does_not_know_the_order_of_its_events():
     torch.testing.assert_close(layer(x_BLD, timeline)[:, 3], layer(swapped_BLD, timeline)[:, 3], rtol=1e-4, atol=1e-5)
 
 
-def test_interests_are_mixtures_of_the_events_so_far():
+def test_interests_are_mixtures_of_the_events_so_far_and_the_last_one():
     layer = MultiInterest(SHAPE)
     with torch.no_grad():
         layer.hidden.weight.zero_()
@@ -63,9 +63,10 @@ def test_interests_are_mixtures_of_the_events_so_far():
     queries_BLQD = layer(x_BLD, Timeline.of(TIMES))
     first, second = (math.exp(2 * math.tanh(x_BLD[0, place, 0])) for place in (2, 3))
     wanted_D = (first * x_BLD[0, 2] + second * x_BLD[0, 3]) / (first + second)
-    torch.testing.assert_close(queries_BLQD[0, 3, 0], wanted_D)
-    torch.testing.assert_close(queries_BLQD[0, 3, 1], x_BLD[0, 2:].mean(dim=0))
-    torch.testing.assert_close(queries_BLQD[1, 1, 1], x_BLD[1, :2].mean(dim=0))
+    mixtures_BLQD = queries_BLQD - x_BLD[:, :, None]
+    torch.testing.assert_close(mixtures_BLQD[0, 3, 0], wanted_D)
+    torch.testing.assert_close(mixtures_BLQD[0, 3, 1], x_BLD[0, 2:].mean(dim=0))
+    torch.testing.assert_close(mixtures_BLQD[1, 1, 1], x_BLD[1, :2].mean(dim=0))
 
 
 @pytest.mark.parametrize(("readout", "kind"), zip(READOUTS, (Last, AttenMixer, MultiInterest), strict=True))

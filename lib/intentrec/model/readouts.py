@@ -76,9 +76,10 @@ class AttenMixer(nn.Module):
 
 
 class MultiInterest(nn.Module):
-    """Several mixtures of all events so far, one per interest; an item counts with the nearest of them.
+    """The last event with several mixtures of all events so far, one per interest; an item counts with the nearest.
 
-    Source: ComiRec-SA (Cen et al., KDD 2020, arXiv 2005.09347), section 3.2.
+    Source: ComiRec-SA (Cen et al., KDD 2020, arXiv 2005.09347), section 3.2; the last event joins every interest, since
+    mixtures alone forget which event was the last one.
     """
 
     def __init__(self, shape: NetworkShape) -> None:
@@ -92,7 +93,7 @@ class MultiInterest(nn.Module):
         scores_BQL = self.scored(self.hidden(x_BLD).tanh()).transpose(1, 2)
         scores_BQLL = scores_BQL[:, :, None].masked_fill(~timeline.allowed_BLL[:, None], float("-inf"))
         mixed_BQLD = scores_BQLL.softmax(dim=-1) @ x_BLD[:, None]
-        queries_BLQD: Tensor = mixed_BQLD.transpose(1, 2)
+        queries_BLQD: Tensor = mixed_BQLD.transpose(1, 2) + x_BLD[:, :, None]
         return queries_BLQD
 
 
