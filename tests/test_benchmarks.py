@@ -40,6 +40,22 @@ def test_a_benchmark_prints_its_table_and_writes_its_json(form, tmp_path, capsys
     assert "nothing_s" in printed
 
 
+@pytest.mark.parametrize(("argv", "figure"), [([], None), (["--figure", "loss"], "loss")])
+def test_a_benchmark_of_several_figures_may_measure_one_alone(form, argv, figure):
+    seen = []
+
+    def measure(flags):
+        seen.append(flags.figure)
+        return form.Measured({}, {})
+
+    form.run_benchmark("several", measure, argv, figures=("loss", "loader"))
+    assert seen == [figure]
+    with pytest.raises(SystemExit):
+        form.run_benchmark("several", measure, ["--figure", "other"], figures=("loss", "loader"))
+    with pytest.raises(SystemExit):
+        form.run_benchmark("one", measure, ["--figure", "loss"])
+
+
 def test_without_out_nothing_is_written(form, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert form.run_benchmark("nothing", lambda flags: form.Measured({}, {}), []) == 0

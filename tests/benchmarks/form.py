@@ -1,6 +1,7 @@
 """The common form of all benchmarks: flags, paired rounds, a table on stdout, JSON.
 
-A benchmark is ``python tests/benchmarks/NAME.py [--quick] [--data DIR] [--out FILE]``. Compare ratios, not seconds: the
+A benchmark is ``python tests/benchmarks/NAME.py [--quick] [--data DIR] [--out FILE]``; one that measures several things
+may add ``--figure NAME``, for one of them alone. Compare ratios, not seconds: the
 variants of a round run one after the other in one process, so what else the machine does hits them alike.
 """
 
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,12 @@ _PACKAGES = ("intentrec", "numpy", "pyarrow", "pyspark", "torch")
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What every benchmark takes: a quick run, a folder with real data, a file for the JSON."""
+    """What every benchmark takes: a quick run, a folder with real data, a file for the JSON, what to measure alone."""
 
     quick: bool
     data: Path | None
     out: Path | None
+    figure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,19 @@ class Cost:
     cpu_s: float
 
 
-def run_benchmark(name: str, measure: Callable[[Flags], Measured], argv: list[str] | None = None) -> int:
-    """Read the flags, measure, print the table, write the JSON where --out says."""
+def run_benchmark(
+    name: str, measure: Callable[[Flags], Measured], argv: list[str] | None = None, figures: Sequence[str] = ()
+) -> int:
+    """Read the flags, measure, print the table, write the JSON where --out says; ``figures`` are names for --figure."""
     parser = argparse.ArgumentParser(prog=f"tests/benchmarks/{name}.py")
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds, not minutes")
     parser.add_argument("--data", type=Path, help="folder with real data; without it data are generated")
     parser.add_argument("--out", type=Path, help="JSON file; tests/benchmarks/results/ holds the committed ones")
+    if figures:
+        parser.add_argument("--figure", choices=figures, help="measure this alone; without it everything")
     found = parser.parse_args(argv)
     before = environment()  # the load that others made, not ours
-    measured = measure(Flags(found.quick, found.data, found.out))
+    measured = measure(Flags(found.quick, found.data, found.out, getattr(found, "figure", None)))
     config = {"quick": found.quick, "data": found.data.name if found.data else None, **measured.config}
     result = {"benchmark": name, "config": config, "environment": before, "figures": measured.figures}
     print(table(result))

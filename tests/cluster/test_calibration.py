@@ -22,8 +22,8 @@ def scorer_of(*taste):
     scorer = Scorer(artifact_of(3))
     scorer.items_VD = torch.zeros(4, 8)
     scorer.items_VD[1:, 0] = torch.tensor([1.0, -1.0, 0.0])
-    queries = torch.zeros(len(taste), 8)
-    queries[:, 0] = torch.tensor(taste)
+    queries = torch.zeros(len(taste), 1, 8)
+    queries[:, 0, 0] = torch.tensor(taste)
     return scorer, queries
 
 

@@ -21,17 +21,19 @@ def test_the_bias_is_the_weight_times_the_logarithm_of_tenths_of_faded_events():
 
 
 def test_what_is_personal_is_the_distance_from_the_mean_and_shrinks_with_short_histories():
-    queries = torch.tensor([[1.5, 2.5]] * 3)
+    queries = torch.tensor([[[1.5, 2.5], [0.5, 1.5]]] * 3)  # two queries of each user, the second at the mean
     items = [np.zeros(length, np.int64) for length in (1, 4, 12)]
     personal = Prior(1.0, 1.0, 4.0, (0.5, 1.5)).personal(queries, items)
-    assert torch.allclose(personal, torch.tensor([[0.2] * 2, [0.5] * 2, [0.75] * 2]))
+    assert torch.allclose(personal[:, 0], torch.tensor([[0.2] * 2, [0.5] * 2, [0.75] * 2]))
+    assert personal[:, 1].abs().sum() == 0
     assert torch.equal(Prior(1.0, 1.0).personal(queries, items), queries)
 
 
 def test_the_center_is_the_mean_query():
     prior = Prior(1.0, 2.0, 3.0)
-    assert prior.around(torch.tensor([[1.0, 4.0], [2.0, 6.0]])) == Prior(1.0, 2.0, 3.0, (1.5, 5.0))
-    assert prior.around(torch.zeros(0, 2)) == prior
+    assert prior.around(torch.tensor([[[1.0, 4.0]], [[2.0, 6.0]]])) == Prior(1.0, 2.0, 3.0, (1.5, 5.0))
+    assert prior.around(torch.tensor([[[0.0, 4.0], [3.0, 6.0]]])) == Prior(1.0, 2.0, 3.0, (1.5, 5.0))
+    assert prior.around(torch.zeros(0, 1, 2)) == prior
 
 
 def test_the_items_own_scores_leave_with_the_mean():

@@ -77,7 +77,7 @@ def test_a_model_lists_the_greatest_of_its_scores_and_the_prior(monkeypatch, own
     prior = Prior(12.0, 0.3, 2.0, center)
     day = JudgedDay(JudgedUsers(np.arange(6), histories, seen, Relevant.of([[1]] * 6)), counts, allowed)
     lists = ModelRecommender("m", scorer, FIELDS, prior).recommend(day, 3)
-    queries = scorer.encode(histories).queries_BD - torch.tensor(center or (0.0,) * 8)
+    queries = scorer.encode(histories).queries_BQD[:, 0] - torch.tensor(center or (0.0,) * 8)
     trust = np.array([[n / (n + 2)] for n in (1, 3, 2, 5, 4, 6)])
     scores = trust * (queries @ scorer.items_VD.T).numpy() + prior.bias(counts)[:9]
     scores += scorer.bias_V.numpy() if own_bias and not center else 0  # the mean takes the items' own scores with it
@@ -91,7 +91,7 @@ def test_all_users_are_encoded_in_their_order(monkeypatch):
     monkeypatch.setattr(recommenders, "_CHUNK", 2)
     scorer, histories = Scorer(artifact_of(8)), histories_of([1, 3, 2], 8, num_values=2)
     users = JudgedUsers(np.arange(3), histories, arrays([], [], []), Relevant.of([[1]] * 3))
-    assert torch.allclose(encoded(scorer, FIELDS, users), scorer.encode(histories).queries_BD, atol=1e-6)
+    assert torch.allclose(encoded(scorer, FIELDS, users), scorer.encode(histories).queries_BQD, atol=1e-6)
 
 
 def test_what_came_after_a_models_vocabularies_is_unknown_to_it():

@@ -44,7 +44,7 @@ def scores_BV(artifact, histories, plan):
     """The network's scores with the prior, by plain matrix products; -inf where an item may not be recommended."""
     scorer = Scorer(artifact)
     num_known = artifact.shape.num_items + 1
-    scores = (scorer.encode(histories).queries_BD @ scorer.items_VD.T).numpy() + plan.bias_V[:num_known]
+    scores = (scorer.encode(histories).queries_BQD[:, 0] @ scorer.items_VD.T).numpy() + plan.bias_V[:num_known]
     return np.where(plan.allowed[:num_known], scores, -np.inf)
 
 

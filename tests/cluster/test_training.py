@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,13 +21,14 @@ from intentrec.cluster.training import (
     training_settings,
 )
 from intentrec.config import ModelConfig, TrainingConfig
-from intentrec.errors import SetupError, TrainingError
+from intentrec.errors import ConfigError, SetupError, TrainingError
 from intentrec.examples import Shape, training_sequences
 from intentrec.io import Warehouse
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import Vocabulary, load_artifact
 from intentrec.model.distributed import Launch
 from intentrec.model.job import EpochFigures, HeadFigures, RankFigures, Settings, TrainingResult
+from intentrec.model.shape import preset_shape
 from intentrec.tables import EXAMPLES
 
 ENCODED_COLUMNS = (
@@ -143,6 +145,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
     sizes = (shape.width, shape.layers, shape.intent_layers, shape.attention_heads, shape.dropout)
     assert sizes == (12, 3, 2, 3, 0.4)
     assert (shape.num_items, shape.fields, shape.heads) == (8, FIELDS, ())
+    assert (shape.readout, shape.short_term_days, shape.feed_intents) == ("last", None, True)
     training = TrainingConfig(
         epochs=7,
         warm_epochs=2,
@@ -152,11 +155,51 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         max_skipped_steps=4,
         seed=5,
         stall_timeout_s=6,
+        target_days=2.5,
+        contrast_weight=0.2,
+        transition_weight=0.1,
+        loss="gbce",
+        negatives=77,
+        negative_draws="mixed",
+        gbce_calibration=0.5,
+        sparse_gradients=False,
     )
     assert training_settings(training, 0.9) == Settings(
         epochs=7, warm_epochs=2, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
-        max_skipped_steps=4, seed=5, read_timeout_s=6,
+        max_skipped_steps=4, seed=5, read_timeout_s=6, loss="gbce", negatives=77, mixed_negatives=True,
+        gbce_calibration=0.5, sparse_gradients=False, target_days=2.5,
+        contrast_weight=0.2, transition_weight=0.1,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "changed"),
+    [
+        ({}, {}),
+        ({"preset": "gru4rec"}, {"layers": 1, "encoder": "gru"}),
+        ({"preset": "gru4rec", "layers": 2}, {"layers": 2}),
+        ({"preset": "atten_mixer", "levels": 3}, {"readout": "atten_mixer", "levels": 3, "encoder": "none"}),
+        ({"readout": "multi_interest", "interests": 2}, {"readout": "multi_interest", "interests": 2}),
+        ({"heads": ["novelty"], "feed_intents": False}, {"heads": ("novelty",), "feed_intents": False}),
+        ({"long_term": True}, {"long_term": True}),
+        ({"clusters": 5}, {"clusters": 5, "heads": ("action", "category", "novelty", "item_age", "cluster")}),
+        ({"short_term_days": 0}, {"short_term_days": None}),
+        ({"short_term_days": 1.5}, {"short_term_days": 1.5}),
+        ({"condition_on_action": True}, {"condition_on_action": True, "target_action": 0}),
+        ({"condition_on_action": True, "target_action": "buy"}, {"condition_on_action": True, "target_action": 2}),
+        ({"target_action": "buy"}, {"condition_on_action": False, "target_action": 0}),
+    ],
+)
+def test_a_switch_of_the_config_is_one_of_the_network(values, changed):
+    shape = network_shape(NUMBERS, ModelConfig.model_validate(values))
+    preset = values.get("preset", "intent")
+    assert shape == replace(preset_shape(preset, 8, FIELDS), **changed)
+
+
+def test_an_action_that_the_log_does_not_have_is_refused():
+    model = ModelConfig(condition_on_action=True, target_action="bye")
+    with pytest.raises(ConfigError, match=r"model.target_action: 'bye' is no action in feature_vocabulary, wanted one"):
+        network_shape(NUMBERS, model)
 
 
 def test_a_finished_model_is_trained_on_once_at_half_the_rate():

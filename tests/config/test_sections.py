@@ -45,6 +45,20 @@ def test_a_config_needs_only_a_warehouse_and_one_source() -> None:
         (ModelConfig, {"dropout": 1.0}),
         (ModelConfig, {"dropout": -0.1}),
         (ModelConfig, {"intent_weight": -0.1}),
+        (ModelConfig, {"layers": 0}),
+        (ModelConfig, {"heads": ["mood"]}),
+        (ModelConfig, {"short_term_days": -1}),
+        (ModelConfig, {"readout": "mean"}),
+        (ModelConfig, {"levels": 0}),
+        (ModelConfig, {"clusters": -1}),
+        (ModelConfig, {"interests": 0}),
+        (TrainingConfig, {"loss": "bpr"}),
+        (TrainingConfig, {"target_days": 0}),
+        (TrainingConfig, {"contrast_weight": -0.1}),
+        (TrainingConfig, {"transition_weight": -0.1}),
+        (TrainingConfig, {"negatives": 0}),
+        (TrainingConfig, {"negative_draws": "popular"}),
+        (TrainingConfig, {"gbce_calibration": 1.1}),
         (TrainingConfig, {"workers": 0}),
         (TrainingConfig, {"learning_rate": 0}),
         (TrainingConfig, {"launcher": "mpi"}),
@@ -69,9 +83,38 @@ def test_a_value_out_of_bounds_is_refused(section: type, values: dict[str, Any])
     assert {error["loc"][0] for error in refused.value.errors()} == {list(values)[-1]}
 
 
-@pytest.mark.parametrize("preset", ["intent", "sasrec"])
+@pytest.mark.parametrize("preset", ["intent", "sasrec", "gru4rec", "atten_mixer"])
 def test_every_preset_is_accepted(preset: str) -> None:
     assert ModelConfig.model_validate({"preset": preset}).preset == preset
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [(ModelConfig, {"readout": readout}) for readout in ("last", "atten_mixer", "multi_interest", None)]
+    + [(TrainingConfig, {"loss": loss}) for loss in ("full", "sampled", "gbce")]
+    + [(TrainingConfig, {"negative_draws": draws}) for draws in ("uniform", "mixed")],
+)
+def test_every_readout_and_loss_is_accepted(section: type, values: dict[str, Any]) -> None:
+    name, value = next(iter(values.items()))
+    assert getattr(section(**values), name) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "accepted"),
+    [
+        ({"preset": "intent"}, True),
+        ({"preset": "intent", "heads": ["novelty"]}, False),
+        ({"preset": "sasrec"}, False),
+        ({"preset": "sasrec", "heads": ["action"]}, True),
+        ({"preset": "sasrec", "target_action": "buy"}, True),
+    ],
+)
+def test_a_condition_on_the_action_needs_one_that_is_named_or_predicted(values: dict[str, Any], accepted: bool) -> None:
+    if accepted:
+        assert ModelConfig.model_validate({"condition_on_action": True, **values}).condition_on_action
+        return
+    with pytest.raises(ValidationError, match=r"condition_on_action needs a target_action, or the head action"):
+        ModelConfig.model_validate({"condition_on_action": True, **values})
 
 
 @pytest.mark.parametrize(("launcher", "workers"), [("spark", 2), ("local", 2), ("single", 1), ("spark", 1)])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from intentrec.model.batches import Shard
+from intentrec.model.batches import Batch, Shard
 from intentrec.model.shape import Catalogue, Field
 
 DAY_S = 86400
@@ -49,6 +49,14 @@ def rows_of(num_rows, bucket, seed, num_items=NUM_ITEMS, first_row=0):
             }
         )
     return rows
+
+
+def batch_of(rows):
+    """The rows as one batch, in their order."""
+    tensors = {name: torch.tensor([row[name] for row in rows]) for name in ("items", "times", "weights", "features")}
+    features_BCL = tensors["features"].view(len(rows), -1, tensors["items"].shape[1])
+    row_ids_B = torch.tensor([row["row_id"] for row in rows])
+    return Batch(tensors["items"], tensors["times"], tensors["weights"], features_BCL, row_ids_B)
 
 
 SCHEMA = pa.schema(

@@ -48,7 +48,7 @@ def test_a_reloaded_network_says_the_same(tmp_path, artifact):
     save_artifact(tmp_path / "model", artifact)
     given = (torch.tensor([[0, 1, 2]]), torch.tensor([[0, 100, 200]]), torch.ones(1, 3, 3, dtype=torch.int64))
     before, after = artifact.network()(*given), load_artifact(tmp_path / "model").network()(*given)
-    torch.testing.assert_close(before.queries_BLD, after.queries_BLD, rtol=0, atol=0)
+    torch.testing.assert_close(before.queries_BLQD, after.queries_BLQD, rtol=0, atol=0)
 
 
 def test_a_network_from_an_artifact_has_no_dropout(artifact):

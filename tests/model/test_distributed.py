@@ -8,20 +8,13 @@ import pytest
 import torch
 
 from intentrec.errors import ConfigError, InputError, SetupError, TrainingError
-from intentrec.model.distributed import (
-    Launch,
-    OneRank,
-    _failure,
-    _leave_note,
-    _without_trace_of_the_launcher,
-    cuda_or_cpu,
-    launch,
-)
+from intentrec.model.distributed import Launch, _failure, _leave_note, _without_trace_of_the_launcher, launch
 
 
 def every_call(ranks, argument):
     """What the ranks of one job can do together; one of them may fail on the way."""
     summed = ranks.sum(torch.tensor([1.0, float(ranks.rank)])).tolist()
+    joined = ranks.concat(torch.arange(ranks.rank + 1)).tolist()  # one number of the first rank, two of the second
     sent = ranks.broadcast(torch.tensor([ranks.rank + 5])).tolist()
     told = ranks.gather({"rank": ranks.rank, "argument": argument})
     if str(argument).startswith("refuse") and ranks.rank == 1:
@@ -31,7 +24,7 @@ def every_call(ranks, argument):
     if argument == "die" and ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     ranks.sum(torch.zeros(1))
-    return ranks.rank, ranks.size, summed, sent, told, os.getpid(), torch.get_num_threads()
+    return ranks.rank, ranks.size, summed, sent, told, os.getpid(), torch.get_num_threads(), joined
 
 
 @pytest.mark.parametrize("launcher", ["single", "local", "spark"])
@@ -48,6 +41,7 @@ def test_two_ranks_are_two_processes_that_see_the_same_sums():
     assert second[:5] == (1, 2, [2.0, 1.0], [5], told)
     assert len({first[5], second[5], os.getpid()}) == 3
     assert first[6] == max(1, os.cpu_count() // 2)
+    assert first[7] == second[7] == [0, 0, 1]
 
 
 def test_the_error_of_a_rank_comes_back_in_one_line(capfd):
@@ -129,11 +123,3 @@ def test_without_horovod_the_package_is_named(monkeypatch):
     with pytest.raises(SetupError, match=r"horovod cannot be imported .*; install it with make setup, or set"):
         launch(every_call, 7, Launch(2, "local"))
     assert launch(every_call, 7, Launch(1))[0][0] == 0  # one worker needs none
-
-
-def test_one_rank_gives_back_what_it_gets():
-    ranks, numbers = OneRank(), torch.tensor([1.0])
-    assert ranks.sum(numbers) is numbers
-    assert ranks.broadcast(numbers) is numbers
-    assert ranks.gather("x") == ["x"]
-    assert cuda_or_cpu(ranks).type == ("cuda" if torch.cuda.is_available() else "cpu")

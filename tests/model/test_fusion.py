@@ -1,52 +1,11 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
-from intentrec.model.fusion import EventFusion, ItemTable
+from intentrec.model.fusion import EventFusion
 from intentrec.model.shape import Catalogue, Field, preset_shape
 
 CATALOGUE = Catalogue(torch.tensor([[0, 0], [1, 0], [2, 1], [1, 0]]), torch.tensor([0, 50, 50, 50]))
 SHAPE = preset_shape("intent", 3, [Field("action", 2), Field("categories", 2, columns=2)], width=8)
-
-
-def test_an_item_vector_is_its_own_plus_those_of_its_categories():
-    table = ItemTable(SHAPE, CATALOGUE)
-    torch.nn.init.normal_(table.categories.weight)
-    own, of_category = table.ids.weight, table.categories.weight
-    vectors_VD = table.vectors()
-    torch.testing.assert_close(vectors_VD[0], own[0])  # index 0 of the categories adds nothing
-    torch.testing.assert_close(vectors_VD[1], own[1] + of_category[1])
-    torch.testing.assert_close(vectors_VD[2], own[2] + of_category[2] + of_category[1])
-
-
-def test_items_without_categories_are_their_own_vectors():
-    table = ItemTable(preset_shape("intent", 3, [], width=8), Catalogue.without_categories([1, 2, 3]))
-    torch.testing.assert_close(table.vectors(), table.ids.weight)
-
-
-def test_a_dropped_id_reads_as_the_unknown_item_of_the_same_categories():
-    table = ItemTable(replace(SHAPE, id_drop=1.0), CATALOGUE)
-    torch.nn.init.normal_(table.categories.weight)
-    items_BL = torch.tensor([[1, 3]])
-    read_BLD = table.read(items_BL, table.vectors())
-    torch.testing.assert_close(read_BLD[0, 0], table.ids.weight[0] + table.categories.weight[1])
-    torch.testing.assert_close(read_BLD[0, 0], read_BLD[0, 1])  # 1 and 3 differ by id alone
-    table.eval()
-    torch.testing.assert_close(table.read(items_BL, table.vectors())[0], table.vectors()[1:4:2])
-
-
-def test_the_share_of_dropped_ids_is_the_shapes():
-    torch.manual_seed(0)
-    table = ItemTable(replace(SHAPE, id_drop=0.25), CATALOGUE)
-    read = table.read(torch.ones(100, 100, dtype=torch.int64), table.vectors())
-    dropped = (read - table.ids.weight[0] - table.categories.weight[1]).abs().sum(dim=-1) < 1e-6
-    assert 0.23 < dropped.float().mean() < 0.27  # 4 standard deviations of a share of 0.25 in 10,000 are 0.017
-
-
-def test_bias_exists_only_where_it_is_switched_on():
-    assert ItemTable(SHAPE, CATALOGUE).bias is None
-    assert ItemTable(replace(SHAPE, item_bias=True), CATALOGUE).bias.shape == (4,)
 
 
 def fused(change=None, shape=SHAPE):
@@ -91,3 +50,10 @@ def test_what_is_switched_off_is_not_read():
     before = fused(shape=shape)
     torch.testing.assert_close(before, fused(("features_BCL", (0, 0, 2), 1), shape))
     torch.testing.assert_close(before, fused(("times_BL", (0, 2), 90000), shape))
+
+
+def test_without_an_encoder_and_anything_else_to_read_an_event_is_its_item_vector():
+    shape = preset_shape("atten_mixer", 3, SHAPE.fields, width=8, dropout=0.0)
+    assert list(EventFusion(shape, CATALOGUE).parameters()) == []
+    torch.testing.assert_close(fused(shape=shape)[0, 1:], torch.ones(2, 8))
+    assert fused(shape=shape)[0, 0].abs().sum() == 0  # padding

@@ -49,13 +49,13 @@ def test_the_scorer_says_what_the_network_says_of_a_padded_batch(shape, events, 
     encoded = scorer.encode(histories)
     network = artifact.network()
     said = network(*padded(shape, histories))
-    torch.testing.assert_close(encoded.queries_BD, said.queries_BLD[:, -1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoded.queries_BQD, said.queries_BLQD[:, -1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(encoded.intents_BD, said.intents_BLD[:, -1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(encoded.alpha_BH, said.alpha_BLH[:, -1], rtol=1e-4, atol=1e-5)
     assert list(encoded.heads) == list(shape.heads)
     for head, chances_BN in encoded.heads.items():
         torch.testing.assert_close(chances_BN, said.head_logits[head][:, -1].softmax(-1), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(scorer.items_VD, network.item_vectors(), rtol=0, atol=0)
+    torch.testing.assert_close(scorer.items_VD, network.items.whole().vectors_UD, rtol=0, atol=0)
     assert (scorer.bias_V is None) == (not shape.item_bias)
 
 
@@ -73,7 +73,7 @@ def test_a_batch_holds_no_more_slots_than_it_may(monkeypatch):
 def test_no_histories_give_no_rows():
     shape = SHAPES["intent"]
     encoded = Scorer(artifact_of(shape)).encode(Histories([], [], []))
-    assert encoded.queries_BD.shape == (0, 16)
+    assert encoded.queries_BQD.shape == (0, 1, 16)
     assert encoded.heads["action"].shape == (0, 3)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -70,6 +72,15 @@ def test_an_age_is_no_label_before_the_log_could_hold_an_item_of_the_oldest_one(
     catalogue = Catalogue(CATALOGUE.categories_VC, torch.tensor([0, 100, 100, newest, 100]))
     labels = labels_of([1, 1, 2, 4], [100, 101, 100 + DAY_S, 100 + 7 * DAY_S], catalogue=catalogue)
     assert labels["item_age"][0, :3, 0].tolist() == known
+
+
+def test_the_cluster_of_the_next_item_is_a_label_where_it_has_one():
+    shape = preset_shape("intent", 4, [], clusters=3)
+    catalogue = replace(Catalogue.without_categories([100] * 4), clusters_V=torch.tensor([0, 3, 1, 0, 2]))
+    labels = labels_of([2, 1, 3, 0, 4], [100, 200, 300, 400, 500], shape=shape, catalogue=catalogue)
+    assert labels["cluster"][0, :, 0].tolist() == [2, -1, -1, 1, -1]
+    assert label_names(shape, {})["cluster"] == ("cluster 1", "cluster 2", "cluster 3")
+    assert head_sizes(shape)["cluster"] == 3
 
 
 def test_labels_have_names_in_the_order_of_their_numbers():

@@ -1,7 +1,16 @@
 import pytest
 import torch
 
-from intentrec.model.layers import NUM_PAUSES, NUM_POSITIONS, Encoder, TimedAttention, Timeline, pause_buckets
+from intentrec.model.layers import (
+    NUM_PAUSES,
+    NUM_POSITIONS,
+    Encoder,
+    Recurrent,
+    TimedAttention,
+    Timeline,
+    pause_buckets,
+)
+from intentrec.model.shape import ENCODERS, NetworkShape
 
 DAY_S = 86400
 T, F = True, False
@@ -58,9 +67,10 @@ def test_a_bias_moves_attention_to_what_it_favours(bias):
     torch.testing.assert_close(seen_BLD[0, 1], x_BLD[0, 0])
 
 
-def test_an_encoder_is_zero_at_padding_and_finite_everywhere():
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_an_encoder_is_zero_at_padding_and_finite_everywhere(encoder):
     torch.manual_seed(0)
-    encoder = Encoder(2, 8, 1, (2, 0.0, True))
+    encoder = Encoder(2, NetworkShape(num_items=1, width=8, dropout=0.0, encoder=encoder), 1)
     times_BL = torch.tensor([[0, 0, 0], [0, 5, 6]])
     inputs = [torch.randn(2, 3, 8, requires_grad=True) for _ in range(2)]
     out_BLD = encoder(inputs, Timeline.of(times_BL))
@@ -68,3 +78,13 @@ def test_an_encoder_is_zero_at_padding_and_finite_everywhere():
     assert (out_BLD[1, 1:].abs().sum(dim=-1) > 0).all()
     out_BLD.sum().backward()
     assert all(torch.isfinite(given.grad).all() for given in inputs)
+
+
+def test_recurrent_units_start_at_the_first_event_whatever_stands_before_it():
+    torch.manual_seed(0)
+    layer, x_BLD = Recurrent(4, dropout=0.0), torch.randn(3, 5, 4)
+    times_BL = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]])
+    out_BLD = layer(x_BLD, Timeline.of(times_BL))
+    torch.testing.assert_close(out_BLD[0, 2:], layer.units(x_BLD[0, 2:])[0])
+    torch.testing.assert_close(out_BLD[1], layer.units(x_BLD[1])[0])
+    assert torch.isfinite(out_BLD).all()

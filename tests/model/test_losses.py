@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from intentrec.model import losses
-from intentrec.model.losses import item_loss, label_loss
+from intentrec.model.losses import cross_entropy, label_loss, sampled_cross_entropy
 
 
 def plain(hidden_ND, items_VD, targets_N, weights_N, bias_V=None):
@@ -29,7 +29,7 @@ def inputs(num_events, num_items=50, width=8):
 def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, biased):
     hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(num_events)
     given = [hidden_ND, items_VD, bias_V] if biased else [hidden_ND, items_VD]
-    ours = item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
+    ours = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
     theirs = plain(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
     for own, other in zip(
@@ -38,10 +38,24 @@ def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, bia
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("num_events", [1, 300])
+@pytest.mark.parametrize("biased", [False, True])
+def test_of_several_queries_loss_and_gradients_are_those_of_the_greatest_scores(num_events, biased):
+    _, items_VD, targets_N, weights_N, bias_V = inputs(num_events)
+    hidden_NQD = torch.randn(num_events, 3, 8, requires_grad=True)
+    given = [hidden_NQD, items_VD, bias_V] if biased else [hidden_NQD, items_VD]
+    ours = cross_entropy(hidden_NQD, items_VD, targets_N, weights_N, bias_V if biased else None)
+    logits_NV = (hidden_NQD @ items_VD.T).amax(dim=1) + (bias_V if biased else 0)
+    theirs = (F.cross_entropy(logits_NV[:, 1:], targets_N - 1, reduction="none") * weights_N).sum()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    for own, other in zip(torch.autograd.grad(ours / 2, given), torch.autograd.grad(theirs / 2, given), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
 def test_a_table_read_for_the_query_and_predicted_gets_both_gradients():
     hidden_ND, items_VD, targets_N, weights_N, _ = inputs(9)
     read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()  # tied: the same table on both sides
-    ours = torch.autograd.grad(item_loss(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
+    ours = torch.autograd.grad(cross_entropy(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
     read_ND = items_VD[targets_N.roll(1)] + hidden_ND.detach()
     theirs = torch.autograd.grad(plain(read_ND, items_VD, targets_N, weights_N), items_VD)[0]
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -50,14 +64,14 @@ def test_a_table_read_for_the_query_and_predicted_gets_both_gradients():
 def test_without_gradients_the_loss_is_the_same():
     hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(300)
     with torch.inference_mode():
-        ours = item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V)
-    torch.testing.assert_close(ours, item_loss(hidden_ND, items_VD, targets_N, weights_N, bias_V).detach())
+        ours = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V)
+    torch.testing.assert_close(ours, cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V).detach())
 
 
 def test_no_events_cost_nothing_and_change_nothing():
     items_VD = torch.randn(4, 3, requires_grad=True)
     hidden_ND = torch.zeros(0, 3, requires_grad=True)
-    loss = item_loss(hidden_ND, items_VD, torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    loss = cross_entropy(hidden_ND, items_VD, torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     loss.backward()
     assert loss == 0
     assert items_VD.grad.abs().sum() == 0
@@ -66,7 +80,7 @@ def test_no_events_cost_nothing_and_change_nothing():
 def test_great_logits_do_not_overflow():
     hidden_ND = torch.tensor([[1e4]], requires_grad=True)
     items_VD = torch.tensor([[0.0], [1.0], [-1.0]], requires_grad=True)
-    loss = item_loss(hidden_ND, items_VD, torch.tensor([2]), torch.tensor([1.0]))
+    loss = cross_entropy(hidden_ND, items_VD, torch.tensor([2]), torch.tensor([1.0]))
     assert loss.item() == 20000.0  # ln(e^10000 + e^-10000) + 10000
     loss.backward()
     assert hidden_ND.grad.item() == 2.0  # sum of p * e - e_target = 1 - (-1)
@@ -77,8 +91,35 @@ def test_the_logits_of_all_events_never_exist_at_once(monkeypatch):
     real = torch.mm
     monkeypatch.setattr(losses.torch, "mm", lambda *args, out: shapes.append(tuple(out.shape)) or real(*args, out=out))
     hidden_ND, items_VD, targets_N, weights_N, _ = inputs(1000)
-    item_loss(hidden_ND, items_VD, targets_N, weights_N)
+    cross_entropy(hidden_ND, items_VD, targets_N, weights_N)
     assert max(rows for rows, columns in shapes if columns == 50) == 256
+
+
+@pytest.mark.parametrize("num_events", [1, 256, 300])
+def test_the_sampled_loss_and_all_its_gradients_are_those_of_plain_cross_entropy(num_events):
+    hidden_NE, items_VE, items_N, weights_N, _ = inputs(num_events)
+    items_S = torch.randint(1, 51, (20,))
+    own_NE, drawn_SE = (items_VE[chosen].detach().requires_grad_() for chosen in (items_N, items_S))
+    ours = sampled_cross_entropy(hidden_NE, own_NE, drawn_SE, (items_N, items_S), weights_N)
+    drawn_NS = (hidden_NE @ drawn_SE.T).masked_fill(items_N[:, None] == items_S, float("-inf"))
+    logits_NS = torch.cat([(hidden_NE * own_NE).sum(dim=1, keepdim=True), drawn_NS], dim=1)
+    theirs = -(logits_NS.log_softmax(dim=1)[:, 0] * weights_N).sum()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    given = [hidden_NE, own_NE, drawn_SE]
+    for own, other in zip(torch.autograd.grad(ours / 2, given), torch.autograd.grad(theirs / 2, given), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
+def test_logits_are_exact_whatever_the_network_computes_in():
+    hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(20)
+    given = [hidden_ND, hidden_ND[:, None].repeat(1, 2, 1)]
+    for hidden in given:
+        exact = cross_entropy(hidden, items_VD, targets_N, weights_N, bias_V)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(cross_entropy(hidden, items_VD, targets_N, weights_N, bias_V), exact)
+            with torch.no_grad():
+                judged = cross_entropy(hidden, items_VD, targets_N, weights_N, bias_V)
+        torch.testing.assert_close(judged, exact.detach())
 
 
 def test_several_true_labels_add_up_and_missing_ones_cost_nothing():

@@ -6,7 +6,7 @@ import torch
 from tests.model.synthetic import rows_of, write_shard
 
 from intentrec.errors import TrainingError
-from intentrec.model.distributed import OneRank
+from intentrec.model.ranks import OneRank
 from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
 
 

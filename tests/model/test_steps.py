@@ -2,26 +2,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.model.synthetic import FIELDS, NUM_ITEMS, catalogue_of, rows_of
+from tests.model.synthetic import FIELDS, NUM_ITEMS, batch_of, catalogue_of, rows_of
 
 from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch
-from intentrec.model.distributed import OneRank
 from intentrec.model.job import Settings
 from intentrec.model.network import IntentNetwork
+from intentrec.model.ranks import OneRank
 from intentrec.model.shape import preset_shape
 from intentrec.model.steps import Optimiser
 from intentrec.model.targets import targets_of, term_losses
 
 SHAPE = preset_shape("intent", NUM_ITEMS, FIELDS, width=8, dropout=0.0, id_drop=0.0)
 CATALOGUE = catalogue_of()
-
-
-def batch_of(rows):
-    tensors = {name: torch.tensor([row[name] for row in rows]) for name in ("items", "times", "weights", "features")}
-    features_BCL = tensors["features"].view(len(rows), -1, tensors["items"].shape[1])
-    row_ids_B = torch.tensor([row["row_id"] for row in rows])
-    return Batch(tensors["items"], tensors["times"], tensors["weights"], features_BCL, row_ids_B)
 
 
 def optimiser_of(ranks=None, **settings):
@@ -78,24 +71,6 @@ def ours_terms():
     return ("item", "action", "category", "novelty", "item_age")
 
 
-def test_two_ranks_with_half_the_rows_each_take_the_step_of_one_rank_with_all():
-    rows = rows_of(9, 8, seed=1)
-    one = optimiser_of()
-    one.step(batch_of(rows))
-
-    # What the first rank sends depends on the weight of both: learn it from the second's first message.
-    weights = [Recorder(), Recorder()]
-    for ranks, part in zip(weights, (rows[:2], rows[2:]), strict=True):
-        optimiser_of(ranks).step(batch_of(part))
-    first = Recorder()
-    first_sum = first.sum
-    first.sum = lambda numbers_N: first_sum(numbers_N) + (weights[1].sent[0] if len(first.sent) == 1 else 0)
-    optimiser_of(first).step(batch_of(rows[:2]))
-    second = optimiser_of(Pair([first.sent[0], first.sent[1]]))
-    second.step(batch_of(rows[2:]))
-    torch.testing.assert_close(dict(second.network.state_dict()), dict(one.network.state_dict()), rtol=1e-4, atol=1e-6)
-
-
 def test_a_blank_batch_beside_real_ones_changes_nothing():
     rows = rows_of(5, 8, seed=1)
     alone = optimiser_of()
@@ -141,6 +116,33 @@ def test_too_many_skipped_steps_in_a_row_end_the_training():
         optimiser.step(batch)
     with pytest.raises(TrainingError, match=r"3 steps in a row had a loss or gradient that is not finite; lower"):
         optimiser.step(bad)
+
+
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+def test_rows_alone_are_moved_as_the_whole_table_would_be(loss):
+    """In a first step the two are the same: a row without gradient has no moments yet that could move it."""
+    batch, after, losses = batch_of(rows_of(3, 4, seed=1)), [], []
+    for sparse in (True, False):
+        optimiser = optimiser_of(loss=loss, negatives=2, sparse_gradients=sparse, clip_norm=0.01)
+        before = weights_of(optimiser)["items.ids.weight"]
+        losses.append(optimiser.step(batch)[0])
+        after.append(weights_of(optimiser))
+        assert ("rows.0.first" in optimiser.state()) is sparse
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(after[0], after[1], rtol=1e-3, atol=1e-5)
+    assert 0 < (after[0]["items.ids.weight"] == before).all(dim=1).sum() < NUM_ITEMS
+
+
+def test_a_row_that_later_steps_do_not_need_stays():
+    optimiser = optimiser_of(loss="sampled", negatives=1)
+    first, second = (batch_of(rows_of(1, 4, seed=seed)) for seed in (1, 2))
+    optimiser.step(first)
+    before = weights_of(optimiser)["items.ids.weight"]
+    needed = {*second.items_BL.flatten().tolist(), *optimiser._sampler.draw(1).items_S.tolist(), 0}
+    optimiser.step(second)
+    moved = (weights_of(optimiser)["items.ids.weight"] != before).any(dim=1).nonzero()[:, 0].tolist()
+    assert set(moved) <= needed
+    assert set(first.items_BL.flatten().tolist()) - needed  # some had moments and stayed all the same
 
 
 def test_gradients_are_clipped_together():

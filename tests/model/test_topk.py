@@ -98,3 +98,12 @@ def test_everything_together_over_several_chunks_equals_a_full_sort(monkeypatch)
 def test_no_queries_give_no_rows():
     found = top_k(torch.zeros(0, 4), torch.randn(9, 4), 3)
     assert found.items_BK.shape == found.scores_BK.shape == (0, 3)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_of_several_queries_an_item_gets_the_greatest_score(monkeypatch, biased):
+    monkeypatch.setattr(topk, "CHUNK", 4)
+    torch.manual_seed(1)
+    queries_BQD, items_VD, bias_V = torch.randn(9, 3, 8), torch.randn(100, 8), torch.randn(100)
+    scores_BV = (queries_BQD @ items_VD.T).amax(dim=1) + (bias_V if biased else 0)
+    assert_exact(top_k(queries_BQD, items_VD, 7, bias_V=bias_V if biased else None), scores_BV, 7)

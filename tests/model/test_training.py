@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.model.synthetic import DAY_S, FIELDS, NUM_ITEMS, START_S, catalogue_of, rows_of, write_shard
+from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of, write_shard
 
 from intentrec.errors import InputError, TrainingError
 from intentrec.model import training
 from intentrec.model.checkpoint import load_artifact, save_catalogue
-from intentrec.model.distributed import Launch, OneRank, launch
-from intentrec.model.inference import Histories, Scorer
+from intentrec.model.distributed import Launch, launch
 from intentrec.model.job import Settings
+from intentrec.model.ranks import OneRank
 from intentrec.model.shape import Catalogue, preset_shape
-from intentrec.model.topk import Ragged, top_k
 from intentrec.model.training import run_rank
 
 FAST = Settings(epochs=4, events_per_batch=256, learning_rate=0.01, warmup_steps=5)
@@ -57,6 +56,33 @@ def test_a_model_learns_what_follows_what_and_beats_the_majority_in_every_head(m
     assert (rank.rank, rank.pid, rank.device, rank.files, rank.rows) == (0, os.getpid(), "cpu", 2, 74)
 
 
+@pytest.mark.parametrize("loss", ["full", "sampled"])
+@pytest.mark.parametrize("weight", ["contrast_weight", "transition_weight"])
+def test_an_auxiliary_loss_changes_what_is_learnt_and_repeats(make_job, weight, loss):
+    settings = replace(FAST, epochs=2, loss=loss, negatives=8)
+    helped = replace(settings, **{weight: 0.1})
+    jobs = [make_job(given, name=name) for given, name in ((settings, "a"), (helped, "b"), (helped, "c"))]
+    hashes = [launch(run_rank, job)[0].weights_sha256 for job in jobs]
+    assert hashes[0] != hashes[1] == hashes[2]
+
+
+def test_a_training_for_the_days_ahead_is_judged_by_the_next_item_and_repeats(make_job):
+    far = replace(FAST, target_days=30.0, epochs=2)
+    results = [launch(run_rank, make_job(far, name=name))[0] for name in ("a", "b")]
+    assert results[0].weights_sha256 == results[1].weights_sha256
+    (near,) = launch(run_rank, make_job(replace(FAST, epochs=2), name="near"))
+    assert results[0].epochs[-1].train_loss["item"] > near.epochs[-1].train_loss["item"]  # many items may be meant
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+def test_a_sampled_loss_learns_what_follows_what_too(make_job, loss, mixed):
+    settings = replace(FAST, epochs=6, patience=6, loss=loss, negatives=8, mixed_negatives=mixed)
+    (result,) = launch(run_rank, make_job(settings))
+    assert [epoch.rows for epoch in result.epochs] == [74] * 6
+    assert result.epochs[-1].validation_loss < 0.75 * np.log(NUM_ITEMS)  # of all items, whatever the loss
+
+
 def test_the_artifact_is_complete_and_says_how_frequent_labels_were(make_job):
     job = make_job(replace(FAST, epochs=1))
     (result,) = launch(run_rank, job)
@@ -75,9 +101,13 @@ def test_the_same_training_twice_is_bit_equal_and_another_seed_is_not(make_job):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-@pytest.mark.parametrize("at_call", [3, 6])  # in epoch 2, learning; in epoch 3, judging
-def test_a_training_that_was_stopped_goes_on_and_ends_bit_equal(make_job, monkeypatch, at_call):
-    whole, stopped = make_job(FAST, name="whole"), make_job(FAST, name="stopped")
+@pytest.mark.parametrize(
+    ("at_call", "loss"),
+    [(3, {}), (6, {}), (6, {"loss": "sampled", "negatives": 6})],  # in epoch 2, learning; in epoch 3, judging
+)
+def test_a_training_that_was_stopped_goes_on_and_ends_bit_equal(make_job, monkeypatch, at_call, loss):
+    settings = replace(FAST, **loss)
+    whole, stopped = make_job(settings, name="whole"), make_job(settings, name="stopped")
     (uninterrupted,) = launch(run_rank, whole)
     with monkeypatch.context() as patch:
         interrupt(patch, at_call)
@@ -230,24 +260,16 @@ def test_threads_and_random_numbers_of_the_caller_stay_as_they_were(make_job):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("preset", ["intent", "sasrec"])
-def test_on_a_checkerboard_the_withheld_item_is_recommended(make_job, tmp_path, preset):
-    """Even users see five of the six even items, odd users odd ones: the sixth is the one that must be recommended."""
-    random = np.random.default_rng(0)
-    rows, withheld = [], []
-    for user in range(60):
-        *items, last = random.permutation(np.arange(2 - user % 2, NUM_ITEMS + 1, 2)).tolist()
-        row = {"row_id": user, "length": 5, "items": items, "weights": [1.0] * 5}
-        row["times"] = (START_S + 20 * DAY_S + np.arange(5) * 3600).tolist()
-        row["features"] = [1] * 5 + catalogue_of().categories_VC[items].T.flatten().tolist()
-        rows.append(row)
-        withheld.append(last)
-    shard = write_shard(tmp_path / "board", "train", 5, rows, [60])
-    shape = preset_shape(preset, NUM_ITEMS, FIELDS, width=16)
-    job = make_job(replace(FAST, epochs=20, events_per_batch=100), shape, train=(shard,), validation=())
-    launch(run_rank, job)
-    scorer = Scorer(load_artifact(Path(job.output)))
-    shown = Histories(*([np.array(row[name]) for row in rows] for name in ("items", "times", "features")))
-    queries_BD = scorer.encode(shown).queries_BD
-    found = top_k(queries_BD, scorer.items_VD, 1, excluded=Ragged.of(shown.items))
-    assert found.items_BK[:, 0].tolist() == withheld
+def test_a_head_for_clusters_is_learnt_kept_with_the_model_and_means_the_same_in_the_next(make_job):
+    shape = preset_shape("intent", NUM_ITEMS, FIELDS, width=16, heads=("cluster",), clusters=3)
+    old = make_job(FAST, shape, name="old")
+    (result,) = launch(run_rank, old)
+    figures = result.epochs[-1].heads["cluster"]
+    assert figures.accuracy > figures.majority_share
+    clusters_V = load_artifact(Path(old.output)).catalogue.clusters_V
+    assert clusters_V.shape == (NUM_ITEMS + 1,)
+    assert set(clusters_V[1:].tolist()) <= {1, 2, 3}
+    new = make_job(replace(FAST, epochs=1, seed=7), shape, name="new", warm_start=old.output)
+    (after,) = launch(run_rank, new)
+    assert after.warm_started
+    assert torch.equal(load_artifact(Path(new.output)).catalogue.clusters_V, clusters_V)

@@ -7,7 +7,7 @@ from tests.model.test_targets import BATCH, batch_of
 from intentrec.model.network import IntentNetwork
 from intentrec.model.shape import Catalogue, Field, preset_shape
 from intentrec.model.targets import targets_of
-from intentrec.model.validation import count_labels, majority_labels, no_labels, validate
+from intentrec.model.validation import count_labels, count_targets, majority_labels, no_labels, validate
 
 SHAPE = preset_shape("intent", 3, [Field("action", 2)], width=8)
 CATALOGUE = Catalogue.without_categories([50, 60, 70])
@@ -73,6 +73,11 @@ def test_nothing_to_judge_gives_nan_not_an_error():
     assert math.isnan(judged.item_loss)
     assert judged.heads["action"].num_events == 0
     assert math.isnan(judged.heads["action"].accuracy)
+
+
+def test_every_target_counts_one_whatever_its_weight():
+    counts_V = count_targets(SHAPE, CATALOGUE, [BATCH, BATCH])
+    assert counts_V.tolist() == [0.0, 0.0, 2.0, 0.0]  # item 2 with weight 2, twice; item 3 has weight 0
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -64,7 +64,7 @@ def test_known_users_are_scored_as_before_after_the_catalogue_has_grown(old):
     start_from(network, old)
     given = (torch.tensor([[1, 2]]), torch.tensor([[100, 200]]), torch.ones(1, 3, 2, dtype=torch.int64))
     before, after = old.network()(*given), network(*given)
-    torch.testing.assert_close(before.queries_BLD, after.queries_BLD)
+    torch.testing.assert_close(before.queries_BLQD, after.queries_BLQD)
 
 
 @pytest.mark.parametrize(
@@ -87,5 +87,6 @@ def test_what_stands_in_the_way_is_named(old, shape, vocabulary, why):
     assert re.fullmatch(why, obstacle(old, shape, vocabulary))
 
 
-def test_another_dropout_is_no_obstacle(old):
-    assert obstacle(old, shape_of(3, 2, dropout=0.0), vocabulary_of(3, 2)) is None
+@pytest.mark.parametrize("change", [{"dropout": 0.0}, {"id_drop": 0.5}, {"target_action": 2}])
+def test_what_changes_no_weight_is_no_obstacle(old, change):
+    assert obstacle(old, replace(old.shape, **change), vocabulary_of(3, 2)) is None

@@ -1,6 +1,6 @@
 """What joins the network's scores at night: recent popularity, and how far the network is trusted with a user.
 
-B users   V items + 1 (0 is padding)   D width
+B users   Q queries of a user   V items + 1 (0 is padding)   D width
 """
 
 from collections.abc import Sequence
@@ -42,27 +42,27 @@ class Prior:
         """Return float32 [V] to be added to the logits."""
         return np.float32(self.weight) * log_popularity(counts, self.half_life_hours)
 
-    def personal(self, queries_BD: Tensor, items: Sequence[Indices]) -> Tensor:
+    def personal(self, queries_BQD: Tensor, items: Sequence[Indices]) -> Tensor:
         """Return what is a user's own of the queries, times n / (n + shrink_events) for users with n events.
 
         Args:
-            queries_BD: of the network.
+            queries_BQD: of the network; one vector is taken out of all, so the greatest of Q scores stays the same.
             items: every user's events.
         """
         if self.center:
-            queries_BD = queries_BD - torch.tensor(self.center)
-        lengths_B1 = torch.tensor([[len(own)] for own in items], dtype=torch.float32).reshape(-1, 1)
-        return queries_BD * (lengths_B1 / (lengths_B1 + self.shrink_events))
+            queries_BQD = queries_BQD - torch.tensor(self.center)
+        lengths_B11 = torch.tensor([len(own) for own in items], dtype=torch.float32).reshape(-1, 1, 1)
+        return queries_BQD * (lengths_B11 / (lengths_B11 + self.shrink_events))
 
     def item_scores(self, bias_V: Tensor | None, num_rows: int) -> Tensor:
         """Return what the network adds to an item for everybody, float32 [V]: it goes out with the mean query."""
         return torch.zeros(num_rows) if bias_V is None or self.center else bias_V
 
-    def around(self, queries_BD: Tensor) -> "Prior":
+    def around(self, queries_BQD: Tensor) -> "Prior":
         """Return the same mix for the model that gave these queries; without queries unchanged."""
-        if not len(queries_BD):
+        if not len(queries_BQD):
             return self
-        return replace(self, center=tuple(queries_BD.double().mean(dim=0).float().tolist()))
+        return replace(self, center=tuple(queries_BQD.double().mean(dim=(0, 1)).float().tolist()))
 
 
 def save_prior(folder: Path, prior: Prior) -> tuple[tuple[str, str, int], ...]:

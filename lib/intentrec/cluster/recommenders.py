@@ -1,6 +1,6 @@
 """Recommenders that answer for all users of a judged day through the one exact top-K engine.
 
-B users of a chunk   K places   V items + 1 (0 is padding)   D width   L events
+B users of a chunk   U users   Q queries of a user   K places   V items + 1 (0 is padding)   D width   L events
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -105,32 +105,32 @@ class ModelRecommender:
         """Return items_UK, best first, 0 where there is none."""
         return self.best(day, encoded(self.scorer, self.fields, day.users), self.prior.bias(day.counts), k)
 
-    def best(self, day: JudgedDay, queries_UD: Tensor, bias_V: NDArray[np.float32], k: int) -> Indices:
+    def best(self, day: JudgedDay, queries_UQD: Tensor, bias_V: NDArray[np.float32], k: int) -> Indices:
         """Return the items_UK for queries that the network gave; the same queries serve many priors."""
         num_known = self.scorer.shape.num_items + 1
         masked_V = masked(bias_V[:num_known], day.allowed[:num_known])
         masked_V += self.prior.item_scores(self.scorer.bias_V, num_known)
-        queries_UD = self.prior.personal(queries_UD, day.users.histories.items)
+        queries_UQD = self.prior.personal(queries_UQD, day.users.histories.items)
         lists = []
         for chunk in _chunks(len(day.users)):
             excluded = Ragged.of([items[items < num_known] for items in day.users.seen[chunk]])
-            found = top_k(queries_UD[chunk], self.scorer.items_VD, k, bias_V=masked_V, excluded=excluded)
+            found = top_k(queries_UQD[chunk], self.scorer.items_VD, k, bias_V=masked_V, excluded=excluded)
             lists.append(found.items_BK)
         return _joined(lists, k)
 
 
 def encoded(scorer: Scorer, fields: Sequence[Field], users: JudgedUsers) -> Tensor:
-    """Return the network's queries_UD of all users.
+    """Return the network's queries_UQD of all users.
 
     Args:
         scorer: a model of tonight or of a night before it.
         fields: tonight's event features.
         users: with items and features as numbered tonight.
     """
-    past, queries = users.histories, [torch.zeros(0, scorer.shape.width)]
+    past, queries = users.histories, [torch.zeros(0, scorer.shape.num_queries, scorer.shape.width)]
     for chunk in _chunks(len(users)):
         own = Histories(past.items[chunk], past.times[chunk], past.features[chunk])
-        queries.append(scorer.encode(known_to(scorer.shape, fields, own)).queries_BD)
+        queries.append(scorer.encode(known_to(scorer.shape, fields, own)).queries_BQD)
     return torch.cat(queries)
 
 

@@ -1,6 +1,7 @@
 """histories -> candidates: every active user scored on Spark, an exact list each.
 
-B users of an Arrow batch   K places   V items + 1 (0 is padding)   H intent heads   N labels of a head
+B users of an Arrow batch   Q queries of a user   D width   K places   V items + 1 (0 is padding)
+H intent heads   N labels of a head
 """
 
 import math
@@ -149,8 +150,8 @@ class _Lists:
             ]
         known = known_to(self._scorer.shape, self._plan.fields, Histories(items, times, features))
         said = self._scorer.encode(known)
-        queries_BD = self._prior.personal(said.queries_BD, items)
-        mixed, prior_BK = self._best(queries_BD, seen)
+        queries_BQD = self._prior.personal(said.queries_BQD, items)
+        mixed, prior_BK = self._best(queries_BQD, seen)
         because_BK = self._scorer.nearest(mixed.items_BK, known.items)
         intents = self._intents(mixed.items_BK, said)
         rows = []
@@ -168,15 +169,15 @@ class _Lists:
             rows.append({"user_id": user, "items": self._filled(entries, taken), **self._said_of(row, said)})
         return rows
 
-    def _best(self, queries_BD: Tensor, seen: list[Indices]) -> tuple[TopK, Tensor]:
+    def _best(self, queries_BQD: Tensor, seen: list[Indices]) -> tuple[TopK, Tensor]:
         """Return the lists, and which places an item owes to the prior: the network alone would not have listed it."""
         assert self._scorer is not None
         excluded = Ragged.of([own[own < self._num_known] for own in seen])
         vectors_VD, k = self._scorer.items_VD, self._plan.k
-        mixed = top_k(queries_BD, vectors_VD, k, bias_V=self._mixed_V, excluded=excluded)
+        mixed = top_k(queries_BQD, vectors_VD, k, bias_V=self._mixed_V, excluded=excluded)
         if not self._plan.bias_V.any():
             return mixed, torch.zeros_like(mixed.items_BK, dtype=torch.bool)
-        alone = top_k(queries_BD, vectors_VD, k, bias_V=self._network_V, excluded=excluded)
+        alone = top_k(queries_BQD, vectors_VD, k, bias_V=self._network_V, excluded=excluded)
         return mixed, ~(mixed.items_BK[:, :, None] == alone.items_BK[:, None, :]).any(dim=2)
 
     def _entry(self, item: int, value: float, source: str, intent: str | None, because: int) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from pyspark.sql import functions as F
 
 from intentrec.cluster.catalogue import Numbers
 from intentrec.config import ModelConfig, TrainingConfig
-from intentrec.errors import SetupError
+from intentrec.errors import ConfigError, SetupError
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import save_catalogue, save_vocabulary
 from intentrec.model.distributed import Launch, launch
 from intentrec.model.job import Settings, TrainingJob, TrainingResult
-from intentrec.model.shape import NetworkShape, preset_shape
+from intentrec.model.shape import ACTION, NetworkShape, preset_shape
 from intentrec.model.training import run_jobs
 
 
@@ -58,17 +58,34 @@ def find_examples(rows: DataFrame, files: Sequence[str]) -> Examples:
 
 
 def network_shape(numbers: Numbers, model: ModelConfig) -> NetworkShape:
-    """Return the preset's shape on this night's items and features."""
-    return preset_shape(
-        model.preset,
-        len(numbers.vocabulary.items),
-        numbers.fields,
-        width=model.width,
-        layers=model.layers,
-        intent_layers=model.intent_layers,
-        attention_heads=model.attention_heads,
-        dropout=model.dropout,
-    )
+    """Return the preset's shape on this night's items and features.
+
+    Raises:
+        ConfigError: the log has no action of the name of ``target_action``.
+    """
+    switches = {
+        name: getattr(model, name)
+        for name in (
+            "width", "layers", "intent_layers", "attention_heads", "dropout", "heads", "clusters", "feed_intents",
+            "long_term", "readout", "levels", "interests", "condition_on_action",
+        )
+        if getattr(model, name) is not None
+    }  # fmt: skip
+    if model.short_term_days is not None:
+        switches["short_term_days"] = model.short_term_days or None
+    if model.condition_on_action and model.target_action is not None:
+        switches["target_action"] = _action_index(numbers, model.target_action)
+    return preset_shape(model.preset, len(numbers.vocabulary.items), numbers.fields, **switches)
+
+
+def _action_index(numbers: Numbers, action: str) -> int:
+    known = numbers.vocabulary.values.get(ACTION, ())
+    if action not in known:
+        raise ConfigError(
+            f"model.target_action: {action!r} is no action in feature_vocabulary, wanted one of "
+            f"{', '.join(known) or 'none: examples.event_features lacks action'}"
+        )
+    return known.index(action) + 1
 
 
 def training_settings(training: TrainingConfig, intent_weight: float) -> Settings:
@@ -80,6 +97,14 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         learning_rate=training.learning_rate,
         events_per_batch=training.events_per_batch,
         intent_weight=intent_weight,
+        target_days=training.target_days,
+        loss=training.loss,
+        negatives=training.negatives,
+        mixed_negatives=training.negative_draws == "mixed",
+        gbce_calibration=training.gbce_calibration,
+        contrast_weight=training.contrast_weight,
+        transition_weight=training.transition_weight,
+        sparse_gradients=training.sparse_gradients,
         max_skipped_steps=training.max_skipped_steps,
         seed=training.seed,
         read_timeout_s=training.stall_timeout_s,

@@ -73,18 +73,64 @@ class ExamplesConfig(Section):
 class ModelConfig(Section):
     """The network."""
 
-    preset: Literal["intent", "sasrec"] = Field("intent", description="intent: the full network; sasrec: no intents")
+    preset: Literal["intent", "sasrec", "gru4rec", "atten_mixer"] = Field(
+        "intent",
+        description="intent: the full network; the others read items alone: sasrec by gated attention, gru4rec by "
+        "recurrent units, atten_mixer (for short sessions) by the last few items together",
+    )
     width: Count = Field(64, description="of the item vectors and layers")
-    layers: Count = Field(2, description="of the item encoder")
+    layers: Count | None = Field(
+        None, description="of the item encoder; null: 2, of gru4rec 1; atten_mixer has no encoder"
+    )
     intent_layers: Count = Field(1, description="of the intent encoder")
     attention_heads: Count = Field(2, description="of every layer; must divide width")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
     intent_weight: float = Field(0.3, ge=0, description="lambda: of the sum of intent losses beside the item loss")
+    heads: tuple[Literal["action", "category", "novelty", "item_age", "cluster"], ...] | None = Field(
+        None,
+        description="intents to predict, as far as the log labels them; null: all with preset intent, else none",
+    )
+    clusters: StrictInt = Field(
+        0,
+        ge=0,
+        description="labels of the head cluster, items that are met together; for logs without categories; 0: none",
+    )
+    feed_intents: StrictBool = Field(
+        True, description="the item is predicted from the intents; false: beside them, on one encoder"
+    )
+    short_term_days: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="reach of the short-term layer; 0: no such layer; null: 7 with preset intent, else 0"
+    )
+    long_term: StrictBool = Field(
+        False, description="read the categories of all events of the history, fading by 1, 7, 30 and 180 days"
+    )
+    readout: Literal["last", "atten_mixer", "multi_interest"] | None = Field(
+        None,
+        description="what looks for items: last, the latest event; atten_mixer, the latest 1, 2, ... events together; "
+        "multi_interest, several mixtures of all events; null: of the preset",
+    )
+    levels: Count = Field(7, description="of atten_mixer: most events that look together")
+    interests: Count = Field(4, description="of multi_interest: mixtures; an item counts with the best of them")
+    condition_on_action: StrictBool = Field(
+        False, description="learn which items follow with which action, in logs of several actions"
+    )
+    target_action: str | None = Field(
+        None,
+        description="with condition_on_action: the action that lists are made for, a purchase say; null: every action "
+        "as likely as the action head says",
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.attention_heads:
             raise ValueError(f"attention_heads {self.attention_heads} must divide width {self.width}")
+        return self
+
+    @model_validator(mode="after")
+    def _an_action_is_known_or_predicted(self) -> Self:
+        predicted = "action" in self.heads if self.heads is not None else self.preset == "intent"
+        if self.condition_on_action and self.target_action is None and not predicted:
+            raise ValueError("condition_on_action needs a target_action, or the head action")
         return self
 
 
@@ -102,6 +148,32 @@ class TrainingConfig(Section):
     patience: Count = Field(2, description="epochs without a better validation loss before training stops")
     learning_rate: float = Field(
         0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers"
+    )
+    target_days: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="the item to predict is any one of so many days ahead, for lists that serve long; null: the next",
+    )
+    loss: Literal["full", "sampled", "gbce"] = Field(
+        "full",
+        description="of the item: full, softmax over all items; sampled, over some drawn ones, for catalogues above "
+        "some 50,000; gbce, each drawn item by itself",
+    )
+    negatives: Count = Field(512, description="items drawn in a step for sampled and gbce, for all its events together")
+    negative_draws: Literal["uniform", "mixed"] = Field(
+        "uniform",
+        description="mixed: half of them as often as an item is a target; more accurate, less of the catalogue",
+    )
+    gbce_calibration: Share = Field(
+        0.75, description="t of gbce; 0: plain binary cross-entropy, 1: probabilities as of all items"
+    )
+    contrast_weight: float = Field(
+        0.0, ge=0, description="of drawing events together that lead to the same item, beside the item loss; 0.1 to 0.3"
+    )
+    transition_weight: float = Field(
+        0.0, ge=0, description="of teaching item vectors which item follows which, beside the item loss; about 0.1"
+    )
+    sparse_gradients: StrictBool = Field(
+        True, description="sampled and gbce move only the item vectors that a step needs; false: all, as Adam does"
     )
     events_per_batch: Count = Field(2048, description="of all ranks together; a batch holds rows of one length bucket")
     seed: StrictInt = Field(1, ge=0, description="of every random number")

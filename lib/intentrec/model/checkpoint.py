@@ -118,6 +118,8 @@ def load_artifact(folder: Path, expected: Sequence[tuple[str, str, int]] | None 
 def save_catalogue(path: Path, catalogue: Catalogue) -> None:
     """Write a catalogue as safetensors."""
     tensors = {"categories_VC": catalogue.categories_VC, "published_V": catalogue.published_V}
+    if catalogue.clusters_V is not None:
+        tensors["clusters_V"] = catalogue.clusters_V
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
 
 
@@ -128,7 +130,7 @@ def load_catalogue(path: Path) -> Catalogue:
         InputError: the file is missing or is no catalogue.
     """
     tensors = read_tensors(path)
-    if set(tensors) != {"categories_VC", "published_V"}:
+    if set(tensors) - {"clusters_V"} != {"categories_VC", "published_V"}:
         raise InputError(f"{path}: must hold categories_VC and published_V, holds {', '.join(sorted(tensors))}")
     return Catalogue(**tensors)
 

@@ -1,4 +1,4 @@
-"""Ranks that train together; the only importer of horovod. One rank needs none of it.
+"""Starts ranks that train together; the only importer of horovod. One rank needs none of it.
 
 N numbers, summed over ranks
 """
@@ -13,54 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from intentrec.errors import ConfigError, InputError, IntentrecError, SetupError, TrainingError
+from intentrec.model.ranks import OneRank, Ranks
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
 _POLL_S = 0.0005  # an epoch makes some hundred calls of 1 to 5 ms
 _LOW_PRIORITY = 10  # a ninth of the weight of other work: the lowest would starve them on a busy machine
 _KNOWN_ERRORS = {kind.__name__: kind for kind in (ConfigError, InputError, SetupError, TrainingError)}
-
-
-class Ranks(Protocol):
-    """The processes that train one model. Every rank must make the same calls in the same order."""
-
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
-
-    def sum(self, numbers_N: Tensor) -> Tensor:
-        """Return the sum over ranks, the same bits on every rank; may reuse ``numbers_N``."""
-
-    def broadcast(self, tensor: Tensor) -> Tensor:
-        """Return rank 0's tensor; may reuse ``tensor``."""
-
-    def gather(self, value: Any) -> list[Any]:
-        """Return every rank's value, by rank. Only for values made by the ranks themselves."""
-
-
-class OneRank:
-    """A single process."""
-
-    rank, size, local_rank, local_size = 0, 1, 0, 1
-
-    def sum(self, numbers_N: Tensor) -> Tensor:
-        """Return ``numbers_N``."""
-        return numbers_N
-
-    def broadcast(self, tensor: Tensor) -> Tensor:
-        """Return ``tensor``."""
-        return tensor
-
-    def gather(self, value: Any) -> list[Any]:
-        """Return the one value."""
-        return [value]
 
 
 class HorovodRanks:
@@ -84,6 +49,10 @@ class HorovodRanks:
     def sum(self, numbers_N: Tensor) -> Tensor:
         """Return the sum over ranks, reduced in place."""
         return self._awaited(self._hvd.allreduce_async_(numbers_N, op=self._hvd.Sum, name=self._name()))
+
+    def concat(self, numbers_N: Tensor) -> Tensor:
+        """Return every rank's numbers, by rank."""
+        return self._awaited(self._hvd.allgather_async(numbers_N, name=self._name()))
 
     def broadcast(self, tensor: Tensor) -> Tensor:
         """Return rank 0's tensor, in place."""
@@ -291,10 +260,3 @@ def _failure(error: Exception, folder: Path, how: Launch) -> IntentrecError:
     return TrainingError(
         f"a rank of {how.workers} died or waited longer than {how.stall_timeout_s} s for the others ({text}); run again"
     )
-
-
-def cuda_or_cpu(ranks: Ranks) -> torch.device:
-    """Return this rank's device: the GPU of its local number, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
-    return torch.device("cpu")

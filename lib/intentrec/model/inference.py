@@ -1,6 +1,7 @@
 """A trained model applied to histories of any length.
 
-B histories   L events   C columns of features   D width   V items + 1   H heads   N labels of a head   K items
+B histories   L events   C columns of features   D width   Q queries of a history   V items + 1   H heads
+N labels of a head   K items
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,13 +40,13 @@ class Encoded:
     """What the model says of the event after each history.
 
     Attributes:
-        queries_BD: float32; dot products with item vectors are scores.
+        queries_BQD: float32; dot products with item vectors are scores, the greatest of Q where there are several.
         intents_BD: float32, Z; 0 without heads.
         alpha_BH: float32 shares of the heads, in the order of ``heads``.
         heads: head -> float32 [B, N] probabilities.
     """
 
-    queries_BD: Tensor
+    queries_BQD: Tensor
     intents_BD: Tensor
     alpha_BH: Tensor
     heads: dict[str, Tensor]
@@ -65,8 +66,9 @@ class Scorer:
         self.network = artifact.network(self.device)
         self.labels = artifact.labels()
         with torch.inference_mode():
-            self.items_VD = self.network.item_vectors()
-            bias_V = self.network.item_bias()
+            self._vectors = self.network.items.whole()
+            self.items_VD = self._vectors.vectors_UD
+            bias_V = self._vectors.bias_U
             self.bias_V = None if bias_V is None else bias_V.detach()
             self._directions_VD = torch.nn.functional.normalize(self.items_VD, dim=1)
 
@@ -78,20 +80,20 @@ class Scorer:
         """
         lengths_B = _checked_lengths(histories, self.shape.num_columns)
         rows, heads = len(lengths_B), len(self.shape.heads)
-        queries_BD = torch.zeros(rows, self.shape.width)
+        queries_BQD = torch.zeros(rows, self.shape.num_queries, self.shape.width)
         intents_BD = torch.zeros(rows, self.shape.width)
         alpha_BH = torch.zeros(rows, heads)
         chances = {head: torch.zeros(rows, len(self.labels[head])) for head in self.shape.heads}
         with torch.inference_mode(), mixed_precision(self.device):
             for chosen in _alike(lengths_B):
-                said = self.network(*self._padded(histories, chosen), self.items_VD)
+                said = self.network(*self._padded(histories, chosen), self._vectors)
                 where = torch.from_numpy(chosen)
-                queries_BD[where] = said.queries_BLD[:, -1].float().cpu()
+                queries_BQD[where] = said.queries_BLQD[:, -1].float().cpu()
                 intents_BD[where] = said.intents_BLD[:, -1].float().cpu()
                 alpha_BH[where] = said.alpha_BLH[:, -1].float().cpu()
                 for head, logits_BLN in said.head_logits.items():
                     chances[head][where] = logits_BLN[:, -1].float().softmax(dim=-1).cpu()
-        return Encoded(queries_BD, intents_BD, alpha_BH, chances)
+        return Encoded(queries_BQD, intents_BD, alpha_BH, chances)
 
     def nearest(self, items_BK: Tensor, past: Sequence[NDArray[Any]]) -> Tensor:
         """Return for each item of a list the past item nearest to it by the cosine of their vectors.

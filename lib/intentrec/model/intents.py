@@ -39,6 +39,7 @@ def head_sizes(shape: NetworkShape) -> dict[str, int]:
         "category": shape.num_categories,
         "novelty": len(_NOVELTY),
         "item_age": NUM_AGES,
+        "cluster": shape.clusters,
     }
     return {head: sizes[head] for head in shape.heads}
 
@@ -55,6 +56,7 @@ def label_names(shape: NetworkShape, values: Mapping[str, Sequence[str]]) -> dic
         "category": tuple(values.get(CATEGORIES, ())),
         "novelty": _NOVELTY,
         "item_age": (*(name for _, name in _AGES), _OLDEST),
+        "cluster": tuple(f"cluster {number}" for number in range(1, shape.clusters + 1)),
     }
     return {head: names[head] for head in shape.heads}
 
@@ -74,6 +76,9 @@ def intent_labels(
             own_BLK = features_BCL[:, shape.columns_of(ACTION)].transpose(1, 2) - 1
         elif head == "category":
             own_BLK = catalogue.categories_VC[items_BL] - 1
+        elif head == "cluster":
+            assert catalogue.clusters_V is not None  # a training finds them before its first step
+            own_BLK = catalogue.clusters_V[items_BL][..., None] - 1
         elif head == "novelty":
             own_BLK = _novelty(catalogue, items_BL)[..., None]
         else:

@@ -22,6 +22,14 @@ class Settings:
         warmup_steps: steps over which the learning rate rises from 0.
         events_per_batch: slots of all ranks together, padding included.
         intent_weight: of the sum of intent losses beside the item loss.
+        target_days: the item to predict is any one of so many days ahead; None: the next one.
+        loss: of the item: full (softmax over all), sampled (over some), or gbce (each drawn item by itself).
+        negatives: items that a step draws for the sampled losses.
+        mixed_negatives: whether half of them are drawn by how often an item is a target.
+        gbce_calibration: t of gbce; 0: plain binary cross-entropy, 1: probabilities as of all items.
+        contrast_weight: of drawing events together that lead to the same item; 0: none.
+        transition_weight: of teaching item vectors what follows what; 0: none.
+        sparse_gradients: whether a sampled loss moves only the item rows that a step needs.
         clip_norm: greatest norm of all gradients together.
         max_skipped_steps: steps in a row with a non-finite loss or gradient before training fails.
         seed: of every random number.
@@ -36,6 +44,14 @@ class Settings:
     warmup_steps: int = 50
     events_per_batch: int = 8192
     intent_weight: float = 0.3
+    target_days: float | None = None
+    loss: str = "full"
+    negatives: int = 512
+    mixed_negatives: bool = False
+    gbce_calibration: float = 0.75
+    contrast_weight: float = 0.0
+    transition_weight: float = 0.0
+    sparse_gradients: bool = True
     clip_norm: float = 1.0
     max_skipped_steps: int = 10
     seed: int = 1

@@ -1,9 +1,10 @@
-"""Attention that knows order and time, and the gated block around it.
+"""Attention that knows order and time, the gated block around it, recurrent units, and encoders made of them.
 
 B rows   L events, left-padded   D width   H attention heads   E width of one head
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intentrec.model.dropout import Dropout
+from intentrec.model.shape import NetworkShape
 
 NUM_POSITIONS = 256  # distances in events; all beyond share the last one
 NUM_PAUSES = 80  # logarithmic buckets: e^(79 * 0.301) s is 670 years
@@ -119,20 +121,53 @@ class GatedBlock(nn.Module):
         return out_BLD
 
 
-class Encoder(nn.Module):
-    """Inputs joined, normalised, and passed through gated blocks."""
+class Recurrent(nn.Module):
+    """Gated recurrent units over the events of a row, whatever padding stands before them.
 
-    def __init__(self, inputs: int, width: int, layers: int, block: tuple[int, float, bool]) -> None:
-        """Build ``layers`` blocks over ``inputs`` joined vectors; ``block`` is (heads, dropout, read_time)."""
+    A unit goes on moving through padding, so rows are turned until their events come first.
+
+    Source: GRU4Rec (Hidasi et al., arXiv 1511.06939), section 3.1.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        """Build one layer with torch's default initialisation."""
         super().__init__()
+        self.units, self.dropout = nn.GRU(width, width, batch_first=True), Dropout(dropout)
+
+    def forward(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
+        """Return float [B, L, D]; an event's is made of it and those before it."""
+        length = x_BLD.shape[1]
+        padding_B1 = length - timeline.valid_BL.sum(dim=1, keepdim=True)
+        steps_L = torch.arange(length, device=x_BLD.device)
+        first_BLD = _turned(x_BLD, (steps_L + padding_B1) % length)
+        out_BLD: Tensor = self.units(first_BLD)[0]
+        return self.dropout(_turned(out_BLD, (steps_L - padding_B1) % length))  # type: ignore[no-any-return]
+
+
+def _turned(x_BLD: Tensor, places_BL: Tensor) -> Tensor:
+    return x_BLD.gather(1, places_BL[..., None].expand_as(x_BLD))
+
+
+class Encoder(nn.Module):
+    """Inputs joined, normalised, and passed through layers of the shape's kind."""
+
+    def __init__(self, inputs: int, shape: NetworkShape, layers: int) -> None:
+        """Build ``layers`` layers over ``inputs`` joined vectors; of encoder ``none`` there are none."""
+        super().__init__()
+        width = shape.width
         self.joined = nn.Linear(inputs * width, width)
         self.joined_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(GatedBlock(width, *block) for _ in range(layers))
+        kinds: dict[str, Callable[[], nn.Module]] = {
+            "ligr": lambda: GatedBlock(width, shape.attention_heads, shape.dropout, shape.read_time),
+            "gru": lambda: Recurrent(width, shape.dropout),
+        }
+        num_layers = layers if shape.encoder in kinds else 0
+        self.layers = nn.ModuleList(kinds[shape.encoder]() for _ in range(num_layers))
 
     def forward(self, inputs: list[Tensor], timeline: Timeline) -> Tensor:
         """Return float [B, L, D], normalised; 0 at padding."""
         x_BLD = self.joined_norm(self.joined(torch.cat(inputs, dim=-1)))
-        for block in self.blocks:
-            x_BLD = block(x_BLD, timeline)
+        for layer in self.layers:
+            x_BLD = layer(x_BLD, timeline)
         out_BLD: Tensor = self.norm(x_BLD) * timeline.valid_BL[..., None]
         return out_BLD

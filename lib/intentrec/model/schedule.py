@@ -8,7 +8,7 @@ from torch import Tensor
 
 from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch, Reading, Shard, read_batches, seed_of, shares_of_ranks
-from intentrec.model.distributed import Ranks
+from intentrec.model.ranks import Ranks
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The exact top-K engine: dot products of queries with all items, the best k of each.
 
-B queries   D width   V items   K kept   G groups of items   N entries of ragged rows   R rows of a chunk
+B users   Q queries of a user   D width   V items   K kept   G groups of items   N entries of ragged rows
+R rows of a chunk
 """
 
 from collections.abc import Sequence
@@ -75,7 +76,8 @@ def top_k(
     contiguous memory.
 
     Args:
-        queries_BD: float32, on the device where the work is done.
+        queries_BD: float32, on the device where the work is done; or [B, Q, D], where an item's dot product is the
+            greatest of a user's Q queries.
         items_VD: float32 item vectors; row 0 is never returned.
         k: items per query, more than there are items allowed.
         bias_V: float32 added to every query's scores; -inf leaves an item out for all.
@@ -84,6 +86,7 @@ def top_k(
     """
     device, rows, num_items = queries_BD.device, len(queries_BD), len(items_VD)
     groups = -(-num_items // GROUP)
+    queries_BQD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
     buffer_RV = torch.full((min(CHUNK, max(rows, 1)), groups * GROUP), NEVER, device=device)
     scores_BK = torch.full((rows, k), NEVER, device=device)
     items_BK = torch.zeros(rows, k, dtype=torch.int64, device=device)
@@ -91,7 +94,7 @@ def top_k(
     for start in range(0, rows, CHUNK):
         chunk = slice(start, min(start + CHUNK, rows))
         scores_RV = buffer_RV[: chunk.stop - start]
-        _score(scores_RV[:, :num_items], queries_BD[chunk], items_VD, bias_V)
+        _score(scores_RV[:, :num_items], queries_BQD[chunk], items_VD, bias_V)
         flat = scores_RV.view(-1)
         if additive is not None:
             positions_N, values_N = additive.flat(chunk, scores_RV.shape[1])
@@ -104,12 +107,16 @@ def top_k(
     return TopK(scores_BK, items_BK)
 
 
-def _score(scores_RV: Tensor, queries_RD: Tensor, items_VD: Tensor, bias_V: Tensor | None) -> None:
+def _score(scores_RV: Tensor, queries_RQD: Tensor, items_VD: Tensor, bias_V: Tensor | None) -> None:
     """Write the scores into a part of the reused buffer."""
-    if bias_V is None:
-        torch.mm(queries_RD, items_VD.T, out=scores_RV)
-    else:
-        torch.addmm(bias_V, queries_RD, items_VD.T, out=scores_RV)
+    if queries_RQD.shape[1] == 1 and bias_V is not None:
+        torch.addmm(bias_V, queries_RQD[:, 0], items_VD.T, out=scores_RV)
+        return
+    torch.mm(queries_RQD[:, 0], items_VD.T, out=scores_RV)
+    for query in range(1, queries_RQD.shape[1]):
+        torch.maximum(scores_RV, queries_RQD[:, query] @ items_VD.T, out=scores_RV)
+    if bias_V is not None:
+        scores_RV += bias_V
 
 
 def _best(scores_RV: Tensor, k: int) -> tuple[Tensor, Tensor]:

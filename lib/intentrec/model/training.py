@@ -10,23 +10,26 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from intentrec.errors import InputError, TrainingError
+from intentrec.model.auxiliary import count_transitions
 from intentrec.model.batches import Batch, seed_of
 from intentrec.model.checkpoint import Artifact, load_artifact, load_catalogue, load_vocabulary, save_artifact
-from intentrec.model.distributed import Ranks, cuda_or_cpu
+from intentrec.model.clusters import cluster_items, item_contexts
 from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, TrainingResult
 from intentrec.model.network import IntentNetwork
+from intentrec.model.ranks import Ranks, cuda_or_cpu
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
 from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
 from intentrec.model.shape import Catalogue
-from intentrec.model.steps import Optimiser
+from intentrec.model.steps import Learnt, Optimiser
 from intentrec.model.targets import terms_of
-from intentrec.model.validation import Validation, count_labels, majority_labels, no_labels, validate
+from intentrec.model.validation import Validation, count_labels, count_targets, majority_labels, no_labels, validate
 from intentrec.model.warm_start import obstacle, start_from
 
 _LOG = logging.getLogger("intentrec.model")
@@ -63,16 +66,15 @@ class _Training:
         self.progress = Progress()
         self._warm_start(network)
         self.network = network.to(self.device)
-        self.catalogue = Catalogue(
-            self.catalogue.categories_VC.to(self.device), self.catalogue.published_V.to(self.device)
-        )
-        self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings)
+        self.catalogue = self.catalogue.to(self.device)
         self.label_counts = no_labels(self.network)
         self.best: dict[str, Tensor] = {}
         self.train = plans_of(job.train, ranks, job.settings.events_per_batch)
         self.validation = plans_of(job.validation, ranks, job.settings.events_per_batch)
         if not self.train:
             raise TrainingError("examples: no rows to train on; widen examples.window_days or check the input")
+        self._find_clusters()
+        self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings, self._learnt())
 
     def run(self) -> TrainingResult:
         self._resume()
@@ -94,6 +96,28 @@ class _Training:
             notes=tuple(self.notes),
         )
 
+    def _find_clusters(self) -> None:
+        """Pass over the rows once to find which items are met together, where a head predicts it."""
+        if "cluster" not in self.job.shape.heads:
+            return
+        shape, seed = self.job.shape, self.job.settings.seed
+        contexts_VE, counts_V = item_contexts(self._batches(self.train, 0), shape.num_items, self.ranks, seed)
+        clusters_V = cluster_items(contexts_VE, counts_V, shape.clusters, seed, self.catalogue.clusters_V)
+        clusters_V = self.ranks.broadcast(clusters_V)
+        self.catalogue = replace(self.catalogue, clusters_V=clusters_V.to(self.device))
+
+    def _learnt(self) -> Learnt:
+        """Pass over the rows once for each thing that has to be known before the first step."""
+        settings, shape = self.job.settings, self.job.shape
+        counts_V = transitions = None
+        if settings.loss != "full" and settings.mixed_negatives:
+            batches = (batch.to(self.device) for batch in self._batches(self.train, 0))
+            counts_V = self.ranks.sum(count_targets(shape, self.catalogue, batches))
+        if settings.transition_weight:
+            found = count_transitions(self._batches(self.train, 0), shape.num_items, self.ranks)
+            transitions = found.to(self.device)
+        return Learnt(counts_V, transitions)
+
     def _warm_start(self, network: IntentNetwork) -> None:
         if self.job.warm_start is None:
             return
@@ -101,6 +125,7 @@ class _Training:
         why_not = obstacle(old, self.job.shape, self.vocabulary)
         if why_not is None:
             start_from(network, old)
+            self.catalogue = replace(self.catalogue, clusters_V=old.catalogue.clusters_V)
             self.progress.warm_started = True
         else:
             self.notes.append(f"no warm start from {self.job.warm_start}: {why_not}; trained from nothing")
@@ -225,8 +250,7 @@ class _Training:
 
     def _save(self) -> tuple[tuple[str, str, int], ...]:
         facts = {"label_counts": self.progress.label_counts, "best_epoch": self.progress.best_epoch}
-        catalogue = Catalogue(self.catalogue.categories_VC.cpu(), self.catalogue.published_V.cpu())
-        artifact = Artifact(self.job.shape, self.best, catalogue, self.vocabulary, facts)
+        artifact = Artifact(self.job.shape, self.best, self.catalogue.to("cpu"), self.vocabulary, facts)
         files = save_artifact(Path(self.job.output), artifact)
         shutil.rmtree(self.job.checkpoints, ignore_errors=True)
         return files

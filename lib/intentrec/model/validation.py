@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from intentrec.model.batches import Batch
-from intentrec.model.distributed import OneRank, Ranks
 from intentrec.model.intents import head_sizes
 from intentrec.model.job import HeadFigures
 from intentrec.model.network import IntentNetwork
-from intentrec.model.shape import Catalogue
+from intentrec.model.ranks import OneRank, Ranks
+from intentrec.model.shape import Catalogue, NetworkShape
 from intentrec.model.steps import mixed_precision
-from intentrec.model.targets import Targets, targets_of, term_losses, term_weights
+from intentrec.model.targets import ITEM, Targets, targets_of, term_losses, term_weights
 
 LabelCounts = dict[str, Tensor]
 
@@ -44,6 +44,15 @@ def count_labels(counts: LabelCounts, targets: Targets) -> None:
     for head, counts_M in counts.items():
         labels_NK = targets.labels[head][targets.chosen(head)].cpu()
         counts_M += torch.bincount(labels_NK[labels_NK >= 0], minlength=len(counts_M)).double()
+
+
+def count_targets(shape: NetworkShape, catalogue: Catalogue, batches: Iterable[Batch]) -> Tensor:
+    """Return float64 [V], V items + 1: how often each item is to be predicted, every target counting 1."""
+    counts_V = torch.zeros(shape.num_items + 1, dtype=torch.float64)
+    for batch in batches:
+        targets = targets_of(shape, catalogue, batch)
+        counts_V += torch.bincount(targets.items_BL[targets.chosen(ITEM)], minlength=len(counts_V)).double()
+    return counts_V
 
 
 def validate(

@@ -25,6 +25,7 @@ def obstacle(old: Artifact, shape: NetworkShape, vocabulary: Vocabulary) -> str 
         fields=shape.fields,
         dropout=shape.dropout,
         id_drop=shape.id_drop,
+        target_action=shape.target_action,
     )
     if grown != shape:
         changed = [name for name in shape.as_dict() if getattr(grown, name) != getattr(shape, name)]

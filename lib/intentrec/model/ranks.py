@@ -1,0 +1,59 @@
+"""What the ranks of a training do together, and the one rank that needs no other.
+
+N numbers, summed or joined over ranks
+"""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Ranks(Protocol):
+    """The processes that train one model. Every rank must make the same calls in the same order."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+
+    def sum(self, numbers_N: Tensor) -> Tensor:
+        """Return the sum over ranks, the same bits on every rank; may reuse ``numbers_N``."""
+
+    def concat(self, numbers_N: Tensor) -> Tensor:
+        """Return every rank's numbers, by rank; ranks may give different numbers of them."""
+
+    def broadcast(self, tensor: Tensor) -> Tensor:
+        """Return rank 0's tensor; may reuse ``tensor``."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return every rank's value, by rank. Only for values made by the ranks themselves."""
+
+
+class OneRank:
+    """A single process."""
+
+    rank, size, local_rank, local_size = 0, 1, 0, 1
+
+    def sum(self, numbers_N: Tensor) -> Tensor:
+        """Return ``numbers_N``."""
+        return numbers_N
+
+    def concat(self, numbers_N: Tensor) -> Tensor:
+        """Return ``numbers_N``."""
+        return numbers_N
+
+    def broadcast(self, tensor: Tensor) -> Tensor:
+        """Return ``tensor``."""
+        return tensor
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the one value."""
+        return [value]
+
+
+def cuda_or_cpu(ranks: Ranks) -> torch.device:
+    """Return this rank's device: the GPU of its local number, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
+    return torch.device("cpu")
