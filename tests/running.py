@@ -24,6 +24,13 @@ def nightly_module() -> ModuleType:
     return nightly
 
 
+def reason_of(err: str) -> str:
+    """Return the one line in which a failed job says why; no trace may stand before it, of Python or of Java."""
+    assert "Traceback" not in err, err
+    assert "\tat " not in err, err
+    return err.strip().splitlines()[-1]
+
+
 @dataclass(frozen=True)
 class Flow:
     """A folder with a config and the warehouse that its nights fill."""

@@ -124,7 +124,7 @@ def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) ->
             f"Spark did not start with master {master}: {_first_line(error)}. "
             "Wanted Java 17 and Delta's jars: see JAVA_HOME, or give a folder of jars as spark.jars"
         ) from error
-    session.sparkContext.setLogLevel("ERROR")
+    session.sparkContext.setLogLevel("FATAL")  # a failed task is told once, by the job, with its cause
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         # pyspark writes 20 KB of JSON about an error before it raises it; whoever catches it says what it means.
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.generated import SECOND_NIGHT
+from tests.running import reason_of
 from tests.tables_oracle import contents
 
 
@@ -48,11 +49,12 @@ def test_a_dead_process_of_spark_ends_the_night_in_one_line(copy_before, undistu
         victim = wait_for(night, wanted, stage, log)
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
-        _, err = night.communicate(timeout=60)
+        _, err = night.communicate(timeout=600)
     took = time.monotonic() - began
     assert night.returncode in (0, 7)  # a Python worker that was idle is started again
     if night.returncode:
-        assert len(err.splitlines()) == 1, err
+        assert took < 60
+        reason_of(err)
     assert not [*below(night.pid)]
     assert copy.process(SECOND_NIGHT).returncode == 0
     assert contents(copy.warehouse) == undisturbed
