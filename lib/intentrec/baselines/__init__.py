@@ -2,26 +2,37 @@
 
 from intentrec.baselines.counting import popularity, transitions
 from intentrec.baselines.names import TRANSITIONS, decayed_name, is_baseline, popularity_name, window_of
+from intentrec.baselines.neighbours import NeighbourRules, SessionNeighbours
 from intentrec.baselines.scores import (
     Additive,
+    EvidenceBaseline,
+    LastItems,
     PopularityBaseline,
-    TransitionBaseline,
+    Source,
     TransitionTable,
     decayed_counts,
     log_popularity,
     popularity_counts,
 )
+from intentrec.baselines.sequences import PairRules, Sequences, pair_table
 
 __all__ = [
     "TRANSITIONS",
     "Additive",
+    "EvidenceBaseline",
+    "LastItems",
+    "NeighbourRules",
+    "PairRules",
     "PopularityBaseline",
-    "TransitionBaseline",
+    "Sequences",
+    "SessionNeighbours",
+    "Source",
     "TransitionTable",
     "decayed_counts",
     "decayed_name",
     "is_baseline",
     "log_popularity",
+    "pair_table",
     "popularity",
     "popularity_counts",
     "popularity_name",

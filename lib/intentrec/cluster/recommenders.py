@@ -14,8 +14,11 @@ from torch import Tensor
 
 from intentrec.baselines import (
     TRANSITIONS,
+    Additive,
+    EvidenceBaseline,
+    LastItems,
     PopularityBaseline,
-    TransitionBaseline,
+    Source,
     TransitionTable,
     decayed_name,
     popularity_name,
@@ -42,7 +45,7 @@ class Recommender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CountingRecommender:
-    """A baseline: a bias for all, and for transitions what followed the user's last items.
+    """A baseline: a bias for all, and for some what a source finds by the user's items.
 
     Attributes:
         name: of the baseline in METRICS.
@@ -50,7 +53,7 @@ class CountingRecommender:
     """
 
     name: str
-    baseline: Callable[[Counts], PopularityBaseline | TransitionBaseline]
+    baseline: Callable[[Counts], PopularityBaseline | EvidenceBaseline]
 
     @classmethod
     def popular(cls, hours: int) -> "CountingRecommender":
@@ -66,8 +69,13 @@ class CountingRecommender:
     @classmethod
     def following(cls, table: TransitionTable, hours: int) -> "CountingRecommender":
         """Recommend what followed the last item; the popularity of a window fills the list."""
-        last = TransitionBaseline.of
-        return cls(TRANSITIONS, lambda counts: last(table, PopularityBaseline.of(counts, hours)))
+        return cls.by_evidence(TRANSITIONS, LastItems(table), hours)
+
+    @classmethod
+    def by_evidence(cls, name: str, source: Source, hours: int) -> "CountingRecommender":
+        """Recommend what a source finds by the user's items; the popularity of a window fills the list."""
+        filler = PopularityBaseline.of
+        return cls(name, lambda counts: EvidenceBaseline(name, source, filler(counts, hours).bias_V))
 
     def recommend(self, day: JudgedDay, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""
@@ -78,8 +86,9 @@ class CountingRecommender:
         for chunk in _chunks(len(users)):
             seen = Ragged.of(users.seen[chunk])
             additive = None
-            if isinstance(baseline, TransitionBaseline):
-                additive = _evidence(baseline, users.histories.items[chunk])
+            if isinstance(baseline, EvidenceBaseline):
+                histories = users.histories.items[chunk]
+                additive = ragged(baseline.additive(histories), len(histories))
             queries_B1 = torch.zeros(len(users.seen[chunk]), 1)
             lists.append(top_k(queries_B1, no_vectors_V1, k, bias_V=bias_V, excluded=seen, additive=additive).items_BK)
         return _joined(lists, k)
@@ -166,14 +175,10 @@ def masked(bias_V: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(np.where(allowed, bias_V, np.float32("-inf")).astype(np.float32))
 
 
-def _evidence(baseline: TransitionBaseline, items: Sequence[Indices]) -> Ragged:
-    last_BL = np.zeros((len(items), baseline.num_last), dtype=np.int64)
-    for row, own in enumerate(items):
-        known = own[own > 0][-baseline.num_last :]
-        last_BL[row, baseline.num_last - len(known) :] = known
-    found = baseline.additive(last_BL)
-    starts_B = np.searchsorted(found.rows, np.arange(len(items) + 1))
-    return Ragged(torch.from_numpy(starts_B), torch.from_numpy(found.columns), torch.from_numpy(found.values))
+def ragged(found: Additive, num_users: int) -> Ragged:
+    """Return scores to be added as the exact top-K engine takes them."""
+    starts_B = torch.from_numpy(found.starts(num_users))
+    return Ragged(starts_B, torch.from_numpy(found.columns), torch.from_numpy(found.values))
 
 
 def _chunks(num_users: int) -> Iterator[slice]:
