@@ -12,7 +12,9 @@ from intentrec.baselines.scores import (
     TransitionTable,
     decayed_counts,
     log_popularity,
+    log_shares,
     popularity_counts,
+    weighted_sum,
 )
 from intentrec.baselines.sequences import PairRules, Sequences, pair_table
 
@@ -32,10 +34,12 @@ __all__ = [
     "decayed_name",
     "is_baseline",
     "log_popularity",
+    "log_shares",
     "pair_table",
     "popularity",
     "popularity_counts",
     "popularity_name",
     "transitions",
+    "weighted_sum",
     "window_of",
 ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from intentrec.baselines.names import decayed_name, popularity_name
 
 Indices = NDArray[np.integer[Any]]
+_PER_SHARE = 1000.0
 _PER_EVENT = 10.0  # from 0.0001 to 0.1 of an event NDCG differed by less than 1 %; a whole one lost up to 4 %
 
 
@@ -33,6 +34,24 @@ class Additive(NamedTuple):
     def starts(self, num_users: int) -> NDArray[np.int64]:
         """Return where each user's scores start, and at last where they end: int64, num_users + 1."""
         return np.searchsorted(self.rows, np.arange(num_users + 1)).astype(np.int64)
+
+
+def log_shares(found: Additive) -> Additive:
+    """Return ln(1 + 1000 * share of the user's whole evidence): a thousandth of it makes 0.69, a tenth 4.6."""
+    sums_B = np.bincount(found.rows, weights=found.values)
+    shares_R = found.values / np.maximum(sums_B, np.finfo(np.float64).tiny)[found.rows]
+    return found._replace(values=np.log1p(_PER_SHARE * shares_R).astype(np.float32))
+
+
+def weighted_sum(parts: Sequence[tuple[float, Additive]], num_items: int) -> Additive:
+    """Add up scores for the same users, each part times its weight."""
+    keys_R, places = np.unique(
+        np.concatenate([np.zeros(0, np.int64), *(part.rows * (num_items + 1) + part.columns for _, part in parts)]),
+        return_inverse=True,
+    )
+    values = np.concatenate([np.zeros(0), *(weight * part.values.astype(np.float64) for weight, part in parts)])
+    sums_R = np.bincount(places, weights=values, minlength=len(keys_R))
+    return Additive(keys_R // (num_items + 1), keys_R % (num_items + 1), sums_R.astype(np.float32))
 
 
 def popularity_counts(item_index_N: Indices, num_events_N: Indices, num_items: int) -> NDArray[np.int64]:

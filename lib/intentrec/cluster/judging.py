@@ -4,14 +4,14 @@ U users   V items + 1 (0 is padding)   P pairs of items
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from intentrec.baselines import TransitionTable, popularity, popularity_counts
+from intentrec.baselines import Source, TransitionTable, popularity, popularity_counts
 from intentrec.cluster.catalogue import Numbers
 from intentrec.config import EvaluationConfig
 from intentrec.examples import Night
@@ -63,11 +63,13 @@ class JudgedDay:
         users: in user_id order.
         counts: events of every item in windows that end where the day begins.
         allowed: bool [V], whether an item may be recommended: not before it had its first event.
+        sources: name -> evidence that a prior may weigh, as of where the day begins.
     """
 
     users: JudgedUsers
     counts: Counts
     allowed: NDArray[np.bool_]
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 def judged_days(

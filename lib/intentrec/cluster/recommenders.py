@@ -3,7 +3,7 @@
 B users of a chunk   K places   V items + 1 (0 is padding)   D width   L events
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from intentrec.baselines import (
     Source,
     TransitionTable,
     decayed_name,
+    log_shares,
     popularity_name,
 )
 from intentrec.cluster.judging import Counts, Indices, JudgedDay, JudgedUsers
@@ -88,7 +89,7 @@ class CountingRecommender:
             additive = None
             if isinstance(baseline, EvidenceBaseline):
                 histories = users.histories.items[chunk]
-                additive = ragged(baseline.additive(histories), len(histories))
+                additive = ragged(baseline.additive(histories), slice(0, len(histories)))
             queries_B1 = torch.zeros(len(users.seen[chunk]), 1)
             lists.append(top_k(queries_B1, no_vectors_V1, k, bias_V=bias_V, excluded=seen, additive=additive).items_BK)
         return _joined(lists, k)
@@ -112,20 +113,31 @@ class ModelRecommender:
 
     def recommend(self, day: JudgedDay, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""
-        return self.best(day, encoded(self.scorer, self.fields, day.users), self.prior.bias(day.counts), k)
+        queries_UD = encoded(self.scorer, self.fields, day.users)
+        wanted = {name for name, weight in self.prior.evidence if weight}
+        return self.best(day, queries_UD, evidence_for(day, wanted), k)
 
-    def best(self, day: JudgedDay, queries_UD: Tensor, bias_V: NDArray[np.float32], k: int) -> Indices:
-        """Return the items_UK for queries that the network gave; the same queries serve many priors."""
+    def best(self, day: JudgedDay, queries_UD: Tensor, evidence: Mapping[str, Additive], k: int) -> Indices:
+        """Return the items_UK for queries that the network gave; the same queries and evidence serve many priors."""
         num_known = self.scorer.shape.num_items + 1
-        masked_V = masked(bias_V[:num_known], day.allowed[:num_known])
+        masked_V = masked(self.prior.bias(day.counts)[:num_known], day.allowed[:num_known])
         masked_V += self.prior.item_scores(self.scorer.bias_V, num_known)
         queries_UD = self.prior.personal(queries_UD, day.users.histories.items)
+        added = self.prior.additive(evidence, num_known - 1)
         lists = []
         for chunk in _chunks(len(day.users)):
             excluded = Ragged.of([items[items < num_known] for items in day.users.seen[chunk]])
-            found = top_k(queries_UD[chunk], self.scorer.items_VD, k, bias_V=masked_V, excluded=excluded)
+            additive = None if added is None else ragged(added, chunk)
+            found = top_k(
+                queries_UD[chunk], self.scorer.items_VD, k, bias_V=masked_V, excluded=excluded, additive=additive
+            )
             lists.append(found.items_BK)
         return _joined(lists, k)
+
+
+def evidence_for(day: JudgedDay, names: Iterable[str]) -> dict[str, Additive]:
+    """Return what each named source of the day says of its users."""
+    return {name: log_shares(day.sources[name].evidence_of(day.users.histories.items)) for name in sorted(names)}
 
 
 def encoded(scorer: Scorer, fields: Sequence[Field], users: JudgedUsers) -> Tensor:
@@ -175,10 +187,15 @@ def masked(bias_V: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(np.where(allowed, bias_V, np.float32("-inf")).astype(np.float32))
 
 
-def ragged(found: Additive, num_users: int) -> Ragged:
-    """Return scores to be added as the exact top-K engine takes them."""
-    starts_B = torch.from_numpy(found.starts(num_users))
-    return Ragged(starts_B, torch.from_numpy(found.columns), torch.from_numpy(found.values))
+def ragged(found: Additive, users: slice) -> Ragged:
+    """Return the scores of some users as the exact top-K engine takes them."""
+    starts_B = np.searchsorted(found.rows, np.arange(users.start, users.stop + 1))
+    own = slice(int(starts_B[0]), int(starts_B[-1]))
+    return Ragged(
+        torch.from_numpy(starts_B - own.start),
+        torch.from_numpy(found.columns[own]),
+        torch.from_numpy(found.values[own]),
+    )
 
 
 def _chunks(num_users: int) -> Iterator[slice]:
