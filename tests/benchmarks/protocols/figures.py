@@ -1,0 +1,117 @@
+"""Lists -> figures per list, kept round by round; rounds -> the figures of the report.
+
+U lists
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intentrec.cluster.judging import JudgedDay
+from intentrec.metrics import bootstrap_means, paired_relative_difference, ranking_metrics
+
+KEYS = {"hit_rate": "hr", "ndcg": "ndcg", "recall": "recall", "mrr": "mrr"}
+_SEED = 1  # of the bootstrap
+PerList = dict[str, NDArray[np.float64]]
+
+
+class Asked(Protocol):
+    """A model or a baseline."""
+
+    def recommend(self, day: JudgedDay, k: int) -> NDArray[np.int64]:
+        """Return items_UK, best first."""
+
+
+def judged(asked: Asked, days: Sequence[JudgedDay], sizes: Sequence[int]) -> PerList:
+    """Return every figure of every list: ``hr@10`` and so on -> U."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for day in days:
+        if not len(day.users):
+            continue
+        items_UK = asked.recommend(day, max(sizes))
+        for size in sizes:
+            for name, values_U in ranking_metrics(items_UK, day.users.relevant, size).items():
+                if name in KEYS:
+                    found.setdefault(f"{KEYS[name]}@{size}", []).append(values_U)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def save_round(path: Path, figures: Mapping[str, PerList], notes: Mapping[str, float]) -> None:
+    """Write the figures of a round: who -> figure -> U."""
+    arrays = {
+        f"{who}|{key}": values_U.astype(np.float32) for who, own in figures.items() for key, values_U in own.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new.npz")
+    np.savez_compressed(new, notes=np.array(json.dumps(dict(notes))), **arrays)
+    new.rename(path)
+
+
+def load_round(path: Path) -> tuple[dict[str, PerList], dict[str, float]]:
+    """Read what ``save_round`` wrote."""
+    figures: dict[str, PerList] = {}
+    with np.load(path) as stored:
+        notes: dict[str, float] = json.loads(str(stored["notes"]))
+        for name in stored.files:
+            if name != "notes":
+                who, _, key = name.partition("|")
+                figures.setdefault(who, {})[key] = stored[name].astype(np.float64)
+    return figures, notes
+
+
+def report(rounds: Mapping[str, tuple[dict[str, PerList], dict[str, float]]], *, each: bool) -> dict[str, float]:
+    """Return all figures of the report: means over rounds of the means over lists.
+
+    Args:
+        rounds: name -> what ``load_round`` gave.
+        each: the figures of every round too, under its name.
+    """
+    if not rounds:
+        return {}
+    found: dict[str, float] = {"rounds": float(len(rounds))}
+    everybody = [figures for figures, _ in rounds.values()]
+    found["lists"] = float(sum(len(next(iter(figures["model"].values()))) for figures in everybody))
+    for who in everybody[0]:
+        for key in everybody[0][who]:
+            means = [float(figures[who][key].mean()) for figures in everybody]
+            found[_named(who, key)] = float(np.mean(means))
+            if each and len(rounds) > 1:
+                found |= {f"{name}:{_named(who, key)}": mean for name, mean in zip(rounds, means, strict=True)}
+    for key in everybody[0]["model"]:
+        if key.startswith(("hr", "ndcg", "mrr")):
+            found |= _compared(everybody, key)
+    for name, (_, notes) in rounds.items():
+        if each:
+            found |= {f"{name}:{note}": value for note, value in notes.items()}
+    return {key: round(value, 6) for key, value in found.items()}
+
+
+def _named(who: str, key: str) -> str:
+    return key if who == "model" else f"{who}:{key}"
+
+
+def _compared(everybody: Sequence[Mapping[str, PerList]], key: str) -> dict[str, float]:
+    """Return the interval of the model's figure, and its paired relative difference to the best baseline."""
+
+    def pooled(who: str) -> NDArray[np.float64]:
+        return np.concatenate([figures[who][key] for figures in everybody])
+
+    model_U = pooled("model")
+    (interval,) = bootstrap_means(model_U[:, None], _SEED)
+    found = {f"{key}:low": interval.low, f"{key}:high": interval.high}
+    baselines = [who for who in everybody[0] if who.startswith("baseline:")]
+    if baselines:
+        best = max(baselines, key=lambda who: float(np.mean([figures[who][key].mean() for figures in everybody])))
+        for name, who in (("best_baseline", best), *_gate(baselines)):
+            difference = paired_relative_difference(model_U, pooled(who), _SEED)
+            ends = {"": difference.value, ":low": difference.low, ":high": difference.high}
+            found |= {f"vs_{name}:{key}{end}": value for end, value in ends.items() if np.isfinite(value)}
+    return found
+
+
+def _gate(baselines: Iterable[str]) -> list[tuple[str, str]]:
+    return [("vsknn", who) for who in baselines if who == "baseline:vsknn"]
