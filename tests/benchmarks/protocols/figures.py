@@ -15,6 +15,7 @@ from intentrec.cluster.judging import JudgedDay
 from intentrec.metrics import bootstrap_means, paired_relative_difference, ranking_metrics
 
 KEYS = {"hit_rate": "hr", "ndcg": "ndcg", "recall": "recall", "mrr": "mrr"}
+ASIDE = "_full"  # ends the name of a round that is trained from nothing for comparison
 _SEED = 1  # of the bootstrap
 PerList = dict[str, NDArray[np.float64]]
 
@@ -72,6 +73,8 @@ def report(rounds: Mapping[str, tuple[dict[str, PerList], dict[str, float]]], *,
     """
     if not rounds:
         return {}
+    beside = {name: kept for name, kept in rounds.items() if name.endswith(ASIDE)}
+    rounds = {name: kept for name, kept in rounds.items() if name not in beside}
     found: dict[str, float] = {"rounds": float(len(rounds))}
     everybody = [figures for figures, _ in rounds.values()]
     found["lists"] = float(sum(len(next(iter(figures["model"].values()))) for figures in everybody))
@@ -84,10 +87,19 @@ def report(rounds: Mapping[str, tuple[dict[str, PerList], dict[str, float]]], *,
     for key in everybody[0]["model"]:
         if key.startswith(("hr", "ndcg", "mrr")):
             found |= _compared(everybody, key)
-    for name, (_, notes) in rounds.items():
-        if each:
-            found |= {f"{name}:{note}": value for note, value in notes.items()}
+    for name, (figures, notes) in {**rounds, **beside}.items() if each else ():
+        found[f"{name}:lists"] = float(len(next(iter(figures["model"].values()))))
+        found |= {f"{name}:{note}": value for note, value in notes.items()}
+    for name, (figures, notes) in beside.items():
+        found |= {f"{name}:{key}": float(values_U.mean()) for key, values_U in figures["model"].items()}
+        own = rounds.get(name.removesuffix(ASIDE))
+        if own is not None:
+            found[f"{name.removesuffix(ASIDE)}:cost_ratio"] = _cost(own[1]) / _cost(notes)
     return {key: round(value, 6) for key, value in found.items()}
+
+
+def _cost(notes: Mapping[str, float]) -> float:
+    return notes.get("train_s", 0.0) + notes.get("refit_train_s", 0.0)
 
 
 def _named(who: str, key: str) -> str:

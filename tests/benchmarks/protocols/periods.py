@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from intentrec.cluster.judging import JudgedUsers
+from protocols.figures import ASIDE
 from protocols.folders import Integers, Log, period_files
 from protocols.rounds import Round, events_of, histories_of, numbers_of, one_answer, some_of
 from protocols.session_prefixes import SessionDays, prefixes
@@ -25,7 +26,7 @@ def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
         one = _round(log, days, begins[period - 1 : period + 2], config)
         name = f"period_{period:02d}"
         if warm and period in config.protocol.full_at:
-            yield replace(one, name=f"{name}_full", aside=True)
+            yield replace(one, name=f"{name}{ASIDE}", aside=True)
         yield replace(_newest_only(one, log, begins[period - 1], begins[period]) if warm else one, name=name, warm=warm)
         warm = True
 
