@@ -136,8 +136,8 @@ def test_every_user_has_ranks_of_his_own():
 
 def test_only_the_last_known_items_are_looked_up():
     source = LastItems(TABLE, num_last=2, decay=0.5)
-    found = source.evidence_of([np.array([2, 1, 4]), np.array([1, 0, 0]), np.array([], dtype=int)])
-    # 4 has no followers, 1 is a step back; unknown events are passed over
+    found = source.evidence_of([np.array([2, 1, 4]), np.array([1, 0, 7]), np.array([], dtype=int)])
+    # 4 has no followers, 1 is a step back; unknown events and items that the table has not are passed over
     assert dense(found, 3).tolist() == [[0, 0, 0.375, 0.125, 0, 0], [0, 0, 0.75, 0.25, 0, 0], [0] * 6]
 
 

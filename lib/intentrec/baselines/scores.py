@@ -203,10 +203,11 @@ class LastItems:
     decay: float = 0.7
 
     def evidence_of(self, histories: Sequence[Indices]) -> Additive:
-        """Return the summed shares of each user's successors."""
+        """Return the summed shares of each user's successors; items that came after the table are passed over."""
+        num_rows = len(self.table.offsets) - 1
         last_BL = np.zeros((len(histories), self.num_last), dtype=np.int64)
         for row, items in enumerate(histories):
-            known = items[items > 0][-self.num_last :]
+            known = items[(items > 0) & (items < num_rows)][-self.num_last :]
             last_BL[row, self.num_last - len(known) :] = known
         return self.table.evidence(last_BL, self.decay)
 

@@ -88,7 +88,7 @@ class CountingRecommender:
             seen = Ragged.of(users.seen[chunk])
             additive = None
             if isinstance(baseline, EvidenceBaseline):
-                histories = users.histories.items[chunk]
+                histories = users.looked_up()[chunk]
                 additive = ragged(baseline.additive(histories), slice(0, len(histories)))
             queries_B1 = torch.zeros(len(users.seen[chunk]), 1)
             lists.append(top_k(queries_B1, no_vectors_V1, k, bias_V=bias_V, excluded=seen, additive=additive).items_BK)
@@ -137,7 +137,7 @@ class ModelRecommender:
 
 def evidence_for(day: JudgedDay, names: Iterable[str]) -> dict[str, Additive]:
     """Return what each named source of the day says of its users."""
-    return {name: log_shares(day.sources[name].evidence_of(day.users.histories.items)) for name in sorted(names)}
+    return {name: log_shares(day.sources[name].evidence_of(day.users.looked_up())) for name in sorted(names)}
 
 
 def encoded(scorer: Scorer, fields: Sequence[Field], users: JudgedUsers) -> Tensor:

@@ -1,7 +1,7 @@
 """P4 and P5: a raw click log by the day. Hourly: the last click of every session; nightly: what is opened next day."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +96,8 @@ class Clicks:
         if self.config.protocol.history_sessions:
             begin = self.user_begin[np.searchsorted(self.user_begin, begin, side="right") - 1]
         begin = np.maximum(begin, stop - self.config.examples.history_length)
-        return one_answer(histories_of(self.log, begin, stop), self.log.item_N[stop], seen)
+        users = one_answer(histories_of(self.log, begin, stop), self.log.item_N[stop], seen)
+        return replace(users, current=seen)
 
     def next_day(self, since: int, until: int, wanted: int | None) -> JudgedUsers:
         """Return users with a history before a day, and what they open in its sessions and had not opened before."""
