@@ -3,19 +3,17 @@
 U lists, one per user and day
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from intentrec.baselines import Additive
 from intentrec.cluster.calibration import half_lives
+from intentrec.cluster.candidates import candidates_of
 from intentrec.cluster.judging import JudgedDay
 from intentrec.cluster.priors import Prior
-from intentrec.cluster.recommenders import ModelRecommender, encoded, evidence_for
-from intentrec.metrics import ranking_metrics
+from intentrec.cluster.recommenders import encoded, evidence_for
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Field
 
@@ -23,28 +21,6 @@ EVIDENCE_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 POPULARITY_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 64.0)
 SHRINKS = (0.0, 1.0, 4.0, 16.0, 64.0)  # events
 _ROUNDS = 3  # over all weights; the second rarely changes one by more than a step
-
-
-@dataclass(frozen=True, slots=True)
-class _Lists:
-    """The validation lists, with all that does not depend on the weights."""
-
-    scorer: Scorer
-    fields: tuple[Field, ...]
-    days: Sequence[JudgedDay]
-    queries: Sequence[Tensor]
-    evidence: Sequence[Mapping[str, Additive]]
-    k: int
-
-    def quality(self, prior: Prior) -> float:
-        """Return the mean NDCG over lists."""
-        recommender = ModelRecommender("", self.scorer, self.fields, prior)
-        per_day = [
-            ranking_metrics(recommender.best(day, queries_UD, found, self.k), day.users.relevant, self.k)["ndcg"]
-            for day, queries_UD, found in zip(self.days, self.queries, self.evidence, strict=True)
-            if len(day.users)
-        ]
-        return float(np.concatenate(per_day).mean())
 
 
 def fit_mix(
@@ -66,18 +42,26 @@ def fit_mix(
         The prior and its mean NDCG over lists; without users the network alone, and nan.
     """
     queries = [encoded(scorer, fields, day.users) for day in days]
-    names = sorted(days[0].sources)
-    lists = _Lists(scorer, fields, days, queries, [evidence_for(day, names) for day in days], k)
+    names, lives = sorted(days[0].sources), half_lives(tuple(days[0].counts))
     nothing = tuple((name, 0.0) for name in names)
-    lives = half_lives(tuple(days[0].counts))
     alone = Prior(lives[-1], 0.0, evidence=nothing)
-    center = alone.around(torch.cat(queries)).center
+    around = alone.around(torch.cat(queries))
+    center = around.center
     if not center:
         return alone, float("nan")
+    some = [
+        candidates_of(scorer, day, queries_UD, evidence_for(day, names), (around, lives))
+        for day, queries_UD in zip(days, queries, strict=True)
+        if len(day.users)
+    ]
+
+    def quality(prior: Prior) -> float:
+        return float(np.concatenate([day.ndcg(prior, k) for day in some]).mean())
+
     starts = [alone, replace(alone, weight=64.0, shrink_events=64.0, center=center)]
     if start is not None:
         starts = [replace(start, center=center if start.center else ())]
-    ends = [_climbed(lists.quality, begin, center, lives) for begin in starts]
+    ends = [_climbed(quality, begin, center, lives) for begin in starts]
     return max(ends, key=lambda end: end[1])
 
 
