@@ -59,6 +59,18 @@ def sequences(folder, packed=True):
     return folder
 
 
+def genres(folder):
+    """Item n, movie 100 + n, has the genre of n mod 3 first, and all of them the same second one."""
+    items = [
+        int(line.split()[1]) for line in gzip.decompress((folder / "ml.txt.gz").read_bytes()).decode().splitlines()
+    ]
+    rows = [f"1,{100 + item},5,{place}" for place, item in enumerate(items)]
+    (folder / "ratings_ordered.csv").write_text("user_id,movie_id,rating,seq\n" + "\n".join(rows) + "\n")
+    movies = [f"{100 + item}\tFilm (1999)\t{'abc'[item % 3]}|z" for item in range(1, NUM_ITEMS + 1)]
+    (folder / "movies.tsv").write_text("\n".join(movies) + "\n")
+    return folder
+
+
 def sessions(folder, packed=True):
     random = np.random.default_rng(2)
     rows = [walk(random, int(random.integers(2, 7))) for _ in range(80)]
@@ -111,9 +123,28 @@ def test_leave_one_out_judges_every_user_on_his_last_item(quality, tmp_path):
     assert figures["baseline:markov:hr@10"] == 1.0  # item n is always followed by n + 1, and never had before
     assert figures["baseline:markov:ndcg@10"] == 1.0
     assert figures["hr@10"] == 1.0  # the prior has found the evidence
+    assert figures["all:coverage@10"] == 1.0
+    assert figures["all:debiased_recall@10"] == 1.0
+    assert figures["segment:events_3_9:lists"] + figures["segment:events_1_2:lists"] == 40
+    assert figures["novelty@10"] > 0
     assert figures["ndcg@10:low"] <= figures["ndcg@10"] <= figures["ndcg@10:high"]
     assert 0 <= figures["network:hr@10"] <= 1
     assert np.isfinite(figures["all:curve_001_validation_loss"])
+
+
+def test_heads_are_judged_beside_what_labels_are_guessed_by_without_a_model(quality, tmp_path):
+    sets = ("protocol.mix=[]", "examples.max_categories=1")
+    folder = genres(sequences(tmp_path))
+    figures = run(quality, "leave_one_out", folder, tmp_path / "out.json", *sets, preset="intent")
+    assert figures["all:floor:category:last"] == 0.0  # the next item's genre is always the next one
+    assert figures["all:floor:category:markov"] == 1.0
+    assert figures["all:head:category:events"] == 40
+    of_head = {"accuracy", "majority", "temperature", "ece", "ece_calibrated", "nll", "brier"}
+    assert {f"all:head:category:{name}" for name in of_head} <= set(figures)
+    assert figures["diversity@10"] > 0  # twelve items of three genres
+    several = run(quality, "leave_one_out", folder, tmp_path / "all.json", "protocol.mix=[]", preset="intent")
+    assert "all:head:category:accuracy" in several
+    assert "all:floor:category:last" not in several  # several true labels are another task
 
 
 def test_plain_files_give_the_figures_of_packed_ones(quality, tmp_path):

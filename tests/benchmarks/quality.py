@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from form import environment, table
 from protocols import clicks, leave_one_out, periods, session_prefixes
-from protocols.figures import judged, load_round, report, save_round
+from protocols.figures import LISTS, Asked, judged, load_round, report, save_round, segments
 from protocols.learning import Learner
 from protocols.rivals import rivals_for
 from protocols.rounds import Round
@@ -83,15 +83,18 @@ def _run(
         started = time.monotonic()
         learned = learner.learn(one)
         if not path.exists():
-            figures = {"model": judged(learned.recommender, one.judged, sizes)}
-            figures["network"] = judged(learned.alone, one.judged, sizes)
-            for rival in rivals_for(one.trying, one.judged, sizes[0]):
-                figures[f"baseline:{rival.name}"] = judged(rival, one.judged, sizes)
-            save_round(path, figures, {**one.notes, **learned.notes, "round_s": time.monotonic() - started})
+            asked: dict[str, Asked] = {"model": learned.recommender, "network": learned.alone}
+            asked |= {f"baseline:{rival.name}": rival for rival in rivals_for(one.trying, one.judged, sizes[0])}
+            figures, notes = {LISTS: segments(one.judged)}, dict(learned.notes)
+            for who, recommender in asked.items():
+                categories_VK = one.numbers.catalogue.categories_VC.numpy()
+                figures[who], together = judged(recommender, one.judged, sizes, categories_VK)
+                notes |= {key if who == "model" else f"{who}:{key}": value for key, value in together.items()}
+            save_round(path, figures, {**notes, "round_s": time.monotonic() - started})
         done[one.name] = load_round(path)
         write(report(done, each=each))
         key = f"ndcg@{sizes[0]}"
-        own = {who: figures[key].mean() for who, figures in done[one.name][0].items()}
+        own = {who: figures[key].mean() for who, figures in done[one.name][0].items() if who != LISTS}
         best = max((mean, who) for who, mean in own.items() if who.startswith("baseline:"))
         _LOG.info(
             "%s: %s %.4f, network alone %.4f, %s %.4f", one.name, key, own["model"], own["network"], best[1], best[0]

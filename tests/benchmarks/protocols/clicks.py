@@ -163,6 +163,7 @@ def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
             more=clicks.between(before, now, DAY_S),
             trying=[clicks.day(before, users, now if fresh else None)],
             judged=[clicks.day(now, clicks.next_day(now, end, config.protocol.test_lists))],
+            test=clicks.between(now, end, DAY_S),
             timed=True,
         )
 

@@ -12,10 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentrec.cluster.judging import JudgedDay
-from intentrec.metrics import bootstrap_means, paired_relative_difference, ranking_metrics
+from intentrec.metrics import (
+    bootstrap_means,
+    coverage,
+    debiased_recall,
+    intra_list_diversity,
+    novelty,
+    paired_relative_difference,
+    ranking_metrics,
+    serendipity,
+)
 
 KEYS = {"hit_rate": "hr", "ndcg": "ndcg", "recall": "recall", "mrr": "mrr"}
 ASIDE = "_full"  # ends the name of a round that is trained from nothing for comparison
+LISTS = "lists"
+LENGTHS = ((1, 2), (3, 9), (10, 49), (50, float("inf")))  # events
 _SEED = 1  # of the bootstrap
 PerList = dict[str, NDArray[np.float64]]
 
@@ -27,9 +38,19 @@ class Asked(Protocol):
         """Return items_UK, best first."""
 
 
-def judged(asked: Asked, days: Sequence[JudgedDay], sizes: Sequence[int]) -> PerList:
-    """Return every figure of every list: ``hr@10`` and so on -> U."""
+def judged(
+    asked: Asked, days: Sequence[JudgedDay], sizes: Sequence[int], categories_VK: NDArray[np.int64]
+) -> tuple[PerList, dict[str, float]]:
+    """Return every figure of every list, ``hr@10`` and so on -> U, and those of all lists together.
+
+    Args:
+        asked: for lists of the greatest size.
+        days: of the test.
+        sizes: lengths that are judged; the first also for novelty and the like.
+        categories_VK: of the items, for diversity.
+    """
     found: dict[str, list[NDArray[np.float64]]] = {}
+    together: list[dict[str, float]] = []
     for day in days:
         if not len(day.users):
             continue
@@ -38,7 +59,39 @@ def judged(asked: Asked, days: Sequence[JudgedDay], sizes: Sequence[int]) -> Per
             for name, values_U in ranking_metrics(items_UK, day.users.relevant, size).items():
                 if name in KEYS:
                     found.setdefault(f"{KEYS[name]}@{size}", []).append(values_U)
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+        for name, values_U in _beside(items_UK, day, sizes[0], categories_VK).items():
+            found.setdefault(f"{name}@{sizes[0]}", []).append(values_U)
+        together.append(_together(items_UK, day, sizes[0]))
+    means = {f"{name}@{sizes[0]}": float(np.mean([own[name] for own in together])) for name in together[0]}
+    return {name: np.concatenate(parts) for name, parts in found.items()}, means
+
+
+def _beside(items_UK: NDArray[np.int64], day: JudgedDay, k: int, categories_VK: NDArray[np.int64]) -> PerList:
+    """Return what the lists are like besides right; popularity is that of the longest window."""
+    counts_V = day.counts[max(day.counts)]
+    popular_V = np.argsort(-counts_V, kind="stable")[: k + 1]
+    expected_UK = np.tile(popular_V[popular_V > 0][:k], (len(items_UK), 1))
+    found = {
+        "novelty": novelty(items_UK, counts_V, max(1, int(counts_V.sum())), k),
+        "serendipity": serendipity(items_UK, day.users.relevant, expected_UK, k),
+    }
+    if categories_VK.shape[1]:
+        several_VF = np.zeros((len(categories_VK), int(categories_VK.max()) + 1), dtype=np.float32)
+        np.put_along_axis(several_VF, categories_VK, 1.0, axis=1)
+        found["diversity"] = intra_list_diversity(items_UK, several_VF[:, 1:], k)
+    return found
+
+
+def _together(items_UK: NDArray[np.int64], day: JudgedDay, k: int) -> dict[str, float]:
+    return {
+        "coverage": coverage(items_UK, np.flatnonzero(day.allowed), k),
+        "debiased_recall": debiased_recall(items_UK, day.users.relevant, day.counts[max(day.counts)], k),
+    }
+
+
+def segments(days: Sequence[JudgedDay]) -> PerList:
+    """Return what the lists are told apart by: events of the history."""
+    return {"length": np.array([len(own) for day in days for own in day.users.histories.items], dtype=np.float64)}
 
 
 def save_round(path: Path, figures: Mapping[str, PerList], notes: Mapping[str, float]) -> None:
@@ -78,7 +131,7 @@ def report(rounds: Mapping[str, tuple[dict[str, PerList], dict[str, float]]], *,
     found: dict[str, float] = {"rounds": float(len(rounds))}
     everybody = [figures for figures, _ in rounds.values()]
     found["lists"] = float(sum(len(next(iter(figures["model"].values()))) for figures in everybody))
-    for who in everybody[0]:
+    for who in (who for who in everybody[0] if who != LISTS):
         for key in everybody[0][who]:
             means = [float(figures[who][key].mean()) for figures in everybody]
             found[_named(who, key)] = float(np.mean(means))
@@ -87,6 +140,7 @@ def report(rounds: Mapping[str, tuple[dict[str, PerList], dict[str, float]]], *,
     for key in everybody[0]["model"]:
         if key.startswith(("hr", "ndcg", "mrr")):
             found |= _compared(everybody, key)
+    found |= _of_segments(everybody)
     for name, (figures, notes) in {**rounds, **beside}.items() if each else ():
         found[f"{name}:lists"] = float(len(next(iter(figures["model"].values()))))
         found |= {f"{name}:{note}": value for note, value in notes.items()}
@@ -96,6 +150,22 @@ def report(rounds: Mapping[str, tuple[dict[str, PerList], dict[str, float]]], *,
         if own is not None:
             found[f"{name.removesuffix(ASIDE)}:cost_ratio"] = _cost(own[1]) / _cost(notes)
     return {key: round(value, 6) for key, value in found.items()}
+
+
+def _of_segments(everybody: Sequence[Mapping[str, PerList]]) -> dict[str, float]:
+    """Return the model's and V-SkNN's figures of lists with few and many events before them."""
+    found: dict[str, float] = {}
+    length_U = np.concatenate([figures[LISTS]["length"] for figures in everybody])
+    for low, high in LENGTHS:
+        chosen_U = (length_U >= low) & (length_U <= high)
+        name = f"segment:events_{low}_{high:g}"
+        found[f"{name}:lists"] = float(chosen_U.sum())
+        for who in ("model", "baseline:vsknn"):
+            keys = [key for key in everybody[0].get(who, {}) if key.startswith("ndcg") and chosen_U.any()]
+            for key in keys:
+                values_U = np.concatenate([figures[who][key] for figures in everybody])
+                found[f"{name}:{_named(who, key)}"] = float(values_U[chosen_U].mean())
+    return found
 
 
 def _cost(notes: Mapping[str, float]) -> float:

@@ -80,10 +80,13 @@ def by_appearance(names_N: NDArray[np.generic]) -> tuple[Integers, tuple[str, ..
     return codes_N.astype(np.int64) + 1, tuple(map(str, names))
 
 
-def rated_items(folder: Path) -> Log:
-    """Read users' items in order, and the items' genres: the form of ml1m_sequences, or of ml100k with its times."""
+def rated_items(folder: Path, max_categories: int) -> Log:
+    """Read users' items in order, and the items' genres: the form of ml1m_sequences, or of ml100k with its times.
+
+    Of every item the first ``max_categories`` genres are kept.
+    """
     if any(path.name.endswith((".inter", ".inter.gz")) for path in folder.iterdir()):
-        return _interactions(folder)
+        return _interactions(folder, max_categories)
     pairs_N2 = np.loadtxt(opened(only(folder, r"(?!README).*\.txt")), dtype=np.int64, ndmin=2)
     users_N, places_N = np.unique(pairs_N2[:, 0], return_inverse=True)[1], np.arange(len(pairs_N2))
     order_N = np.lexsort((places_N, users_N))
@@ -91,7 +94,7 @@ def rated_items(folder: Path) -> Log:
     codes_N, names = by_appearance(items_N)
     within_N = np.arange(len(users_N)) - np.searchsorted(users_N, users_N)
     genres = _genres_of_sequences(folder, pairs_N2[:, 1])
-    return _of_users(users_N, codes_N, BEGIN_S + within_N, names, genres, timed=False)
+    return _of_users(users_N, codes_N, BEGIN_S + within_N, names, (genres, max_categories), timed=False)
 
 
 def _genres_of_sequences(folder: Path, item_N: Integers) -> dict[str, list[str]]:
@@ -108,7 +111,7 @@ def _genres_of_sequences(folder: Path, item_N: Integers) -> dict[str, list[str]]
     }
 
 
-def _interactions(folder: Path) -> Log:
+def _interactions(folder: Path, max_categories: int) -> Log:
     with opened(only(folder, r".*\.inter")) as lines:
         rows = pd.read_csv(lines, sep="\t")
     rows.columns = [name.partition(":")[0] for name in rows.columns]
@@ -121,14 +124,14 @@ def _interactions(folder: Path) -> Log:
             found = pd.read_csv(lines, sep="\t", dtype=str).fillna("")
         genres = {row.iloc[0]: row.iloc[3].split() for _, row in found.iterrows()}
     times_N = rows["timestamp"].to_numpy()[order_N].astype(np.int64)
-    return _of_users(users_N[order_N], codes_N, times_N, names, genres, timed=True)
+    return _of_users(users_N[order_N], codes_N, times_N, names, (genres, max_categories), timed=True)
 
 
 def _of_users(
-    users_N: Integers, codes_N: Integers, times_N: Integers, names: tuple[str, ...], genres: dict[str, list[str]],
-    *, timed: bool,
+    users_N: Integers, codes_N: Integers, times_N: Integers, names: tuple[str, ...],
+    of_items: tuple[dict[str, list[str]], int], *, timed: bool,
 ) -> Log:  # fmt: skip
-    kept = 4
+    genres, kept = of_items
     values = tuple(sorted({genre for own in genres.values() for genre in own if genre}))
     index = {genre: place for place, genre in enumerate(values, 1)}
     categories_VK = np.zeros((len(names) + 1, kept if values else 0), np.int64)

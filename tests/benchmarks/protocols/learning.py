@@ -22,6 +22,7 @@ from intentrec.model.inference import Scorer
 from intentrec.model.job import Settings, TrainingJob
 from intentrec.model.shape import Field, NetworkShape
 from intentrec.model.training import run_jobs
+from protocols.heads import head_figures, label_floors, rows_of
 from protocols.rounds import Round
 from protocols.settings import QualityConfig
 
@@ -84,9 +85,22 @@ class Learner:
             prior = prior.around(torch.cat(queries))
         alone = replace(prior, weight=0.0, shrink_events=0.0, center=(), evidence=())
         fields = one.numbers.fields
+        notes |= self._heads(one, scorer)
         return Learned(
             ModelRecommender("model", scorer, fields, prior), ModelRecommender("network", scorer, fields, alone), notes
         )
+
+    def _heads(self, one: Round, scorer: Scorer) -> dict[str, float]:
+        """Return how good the intent heads are, and what their labels are guessed by without a model."""
+        if one.test is None or one.check is None or not scorer.shape.heads:
+            return {}
+        check = self._shards(f"{one.name}-validation", one.check, 1)
+        test = self._shards(f"{one.name}-test", one.test, 1)
+        found = head_figures(scorer, one.numbers.catalogue, check, test)
+        if one.learn is not None and one.numbers.catalogue.categories_VC.shape[1] == 1:  # one label an item
+            learn = self._shards(f"{one.name}-train", one.learn, 1)
+            found |= label_floors(one.numbers.catalogue, rows_of(learn), rows_of(test))
+        return found
 
     def _fitted(
         self, name: str, scorer: Scorer, trying: Sequence[JudgedDay], fields: tuple[Field, ...]
@@ -145,7 +159,7 @@ class Learner:
     def _shards(self, name: str, events: EventArrays, seed: int) -> tuple[Shard, ...]:
         folder = self.folder / "rows" / name
         files = write_rows(events, self.config.examples.history_length, folder, seed)
-        split = "validation" if name.endswith("validation") else "train"
+        split = name.rpartition("-")[2]
         return tuple(
             Shard(split, file.bucket, (file.path.resolve().as_uri(),), file.rows, file.row_id_sum) for file in files
         )

@@ -15,7 +15,7 @@ from protocols.settings import QualityConfig
 
 def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
     """Yield the one round."""
-    log = rated_items(folder)
+    log = rated_items(folder, config.examples.max_categories)
     num_items = len(log.items)
     start_U = np.flatnonzero(np.diff(log.sequence_N, prepend=-1))
     stop_U = np.append(start_U[1:], len(log.item_N))
@@ -25,8 +25,8 @@ def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
     train = events_of(log, train_N)
     past = Sequences(train.offsets, train.items_N)
     counts = {1: np.bincount(train.items_N, minlength=num_items + 1)}
-    # A user's latest 20 events find his neighbours; all of them, 165 on average, are neither quicker nor better.
-    index = neighbours(past, num_items, NeighbourRules(last=20)) if config.protocol.neighbours else {}
+    # A user's latest 10 events find his neighbours: all of them, 165 on average, take a minute for each 1,000 users.
+    index = neighbours(past, num_items, NeighbourRules(last=10), tuned=False) if config.protocol.neighbours else {}
     sources = {**pair_sources(past, num_items, tuple(PAIRS), itself=False), **index}
     length = config.examples.history_length
 
@@ -39,4 +39,5 @@ def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
     trying = JudgedDay(users(2, config.protocol.validation_lists), counts, numbers.eligible, sources)
     judged = JudgedDay(users(1, None), counts, numbers.eligible, sources)
     check = events_of(log, from_end_N > 1, (from_end_N == 2).astype(np.float32))
-    yield Round("all", numbers, train, check, None, [trying], [judged], timed=log.timed)
+    test = events_of(log, None, (from_end_N == 1).astype(np.float32))
+    yield Round("all", numbers, train, check, None, [trying], [judged], test, timed=log.timed)

@@ -40,11 +40,11 @@ def pair_sources(sessions: Sequences, num_items: int, names: Sequence[str], *, i
     return found
 
 
-def neighbours(sessions: Sequences, num_items: int, rules: NeighbourRules) -> dict[str, Source]:
-    """Index sessions once for the page's rules and for all rules that are tried."""
+def neighbours(sessions: Sequences, num_items: int, rules: NeighbourRules, *, tuned: bool = True) -> dict[str, Source]:
+    """Index sessions once for the page's rules and, where they are ``tuned``, for all rules that are tried."""
     index = SessionNeighbours.of(sessions, num_items, rules)
     places = (index.item_offsets, index.sessions_E, index.session_offsets, index.items_E)
-    tried = {name: SessionNeighbours(*places, own) for name, own in GRIDS["vsknn"].items()}
+    tried = {name: SessionNeighbours(*places, own) for name, own in GRIDS["vsknn"].items() if tuned}
     return {"vsknn": index, **tried}
 
 

@@ -32,6 +32,7 @@ class Round:
         more: events that the chosen model is trained on through, once; None: it is judged as chosen.
         trying: lists that the prior is fitted on; none: the last round's prior is kept.
         judged: lists of the test.
+        test: events whose labels the intent heads are judged by; None: they are not.
         warm: whether it may go on from the last round's weights.
         aside: for comparison only: no later round goes on from it, and no mean holds it.
         timed: whether the times are real.
@@ -45,6 +46,7 @@ class Round:
     more: EventArrays | None
     trying: Sequence[JudgedDay]
     judged: Sequence[JudgedDay]
+    test: EventArrays | None = None
     warm: bool = False
     aside: bool = False
     timed: bool = False
