@@ -84,13 +84,13 @@ class Clicks:
         found = events_of(log, chosen_N, weights_N)
         return EventArrays(found.offsets, found.items_N, found.times_N, found.weights_N, found.features_CN)
 
-    def last_clicks(self, since: int, until: int, seed: int) -> JudgedUsers:
+    def last_clicks(self, since: int, until: int, wanted: int | None) -> JudgedUsers:
         """Return the last click of every session of two or more that starts in a span, cut to its first 20 clicks."""
         low, high = np.searchsorted(self.start_S, [since, until])
         begin, end = self.begin_S[low:high], self.end_S[low:high]
         stop = np.minimum(end, begin + _SESSION_LENGTH) - 1
         begin, stop = begin[stop > begin], stop[stop > begin]
-        some = some_of(len(stop), self.config.protocol.test_lists, seed)
+        some = some_of(len(stop), wanted, seed=since % 1000)
         begin, stop = begin[some], stop[some]
         seen = [self.log.item_N[slice(*span)] for span in zip(begin.tolist(), stop.tolist(), strict=True)]
         if self.config.protocol.history_sessions:
@@ -129,11 +129,13 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
     starts = range(first, end, HOUR_S)
     wanted = range(len(starts)) if config.protocol.rounds is None else sorted(config.protocol.rounds)
     fresh, learnt = True, 0
-    for number in wanted:
+    for place, number in enumerate(wanted):
         now = starts[number]
         before = now - HOUR_S
-        due = fresh or number % config.protocol.fit_every == 0
-        trying = [clicks.day(before, clicks.last_clicks(before, now, seed=2), now if fresh else None)] if due else []
+        # The first prior is fitted on a model of the day before; from the second window on it is an hour old.
+        due = place < 2 or number % config.protocol.fit_every == 0
+        users = clicks.last_clicks(before, now, config.protocol.validation_lists)
+        trying = [clicks.day(before, users, now if fresh else None)] if due else []
         since = min(now - config.protocol.replay_hours * HOUR_S, learnt or now)
         yield Round(
             name=f"window_{number:03d}",
@@ -142,7 +144,7 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
             check=clicks.between(before, now, DAY_S) if fresh else None,
             more=clicks.between(since, now, DAY_S),
             trying=trying,
-            judged=[clicks.day(now, clicks.last_clicks(now, min(now + HOUR_S, end), seed=1))],
+            judged=[clicks.day(now, clicks.last_clicks(now, min(now + HOUR_S, end), config.protocol.test_lists))],
             timed=True,
         )
         fresh, learnt = False, now

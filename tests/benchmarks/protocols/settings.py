@@ -23,7 +23,7 @@ class ProtocolConfig(Section):
     popularity_hours: tuple[Count, ...] = Field((1,), description="windows of popularity, where there are times")
     learn_days: Count | None = Field(None, description="hourly, nightly: days that the first model learns from")
     history_sessions: StrictBool = Field(True, description="hourly: a user's earlier sessions are part of his history")
-    fit_every: Count = Field(12, description="hourly: windows after which the prior is fitted again")
+    fit_every: Count = Field(6, description="hourly: windows after which the prior is fitted again")
     replay_hours: Count = Field(3, description="hourly: newest hours that every update learns from")
     update_batch: Count = Field(1024, description="events_per_batch where a chosen model is trained on")
     update_rate: float = Field(0.5, gt=0, description="of training.learning_rate there")
@@ -67,14 +67,14 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "examples": {"history_length": 32},
         "training": {"epochs": 3, "patience": 1, "events_per_batch": 4096, **_ALONE},
         "protocol": {
-            "k": [20, 10], "mix": ["markov", "vsknn"], "popularity_hours": _HOURS[:5],
+            "k": [20, 10], "mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS[:5],
             "test_lists": 200, "learn_days": 3,
         },
     },
     "nightly": {
         "examples": {"history_length": 32},
         "training": {"epochs": 4, "patience": 1, "events_per_batch": 4096, **_ALONE},
-        "protocol": {"mix": ["markov", "vsknn"], "popularity_hours": _HOURS, "learn_days": 5},
+        "protocol": {"mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS, "learn_days": 5},
     },
 }  # fmt: skip
 
