@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "benchmarks"
 NUM_ITEMS = 12
 SMALL = (
     "model.width=8", "model.layers=1", "model.attention_heads=1", "training.epochs=1", "training.events_per_batch=2048",
-    "protocol.neighbours=false",
+    "protocol.neighbours=false", "protocol.factors=false",
 )  # fmt: skip
 
 
@@ -101,6 +101,7 @@ def days(folder, num_days=6, packed=True):
         for number in range(60):
             start = begin_ms + day * 86_400_000 + 21_000 + number * 1_430_000
             for place, item in enumerate(walk(random, int(random.integers(2, 5)))):
+                item = 900 if (day, number, place) == (num_days - 1, 5, 1) else item  # there on the last day alone
                 row = (number % 20, day * 1000 + number, start, 0, 500 + item, start + 1000 * place, 4, 1, 17, 1, 21, 2)
                 lines.append(",".join(map(str, row)))
         write(folder / f"clicks_day_{day:02d}.csv", "\n".join(lines) + "\n", packed)
@@ -130,6 +131,12 @@ def test_leave_one_out_judges_every_user_on_his_last_item(quality, tmp_path):
     assert figures["ndcg@10:low"] <= figures["ndcg@10"] <= figures["ndcg@10:high"]
     assert 0 <= figures["network:hr@10"] <= 1
     assert np.isfinite(figures["all:curve_001_validation_loss"])
+
+
+def test_factors_are_a_baseline_and_their_confidence_is_tuned(quality, tmp_path):
+    sets = ("protocol.mix=[als]", "protocol.factors=true")
+    figures = run(quality, "leave_one_out", sequences(tmp_path), tmp_path / "out.json", *sets)
+    assert 0 < figures["baseline:als_tuned:hr@10"] <= 1
 
 
 def test_heads_are_judged_beside_what_labels_are_guessed_by_without_a_model(quality, tmp_path):

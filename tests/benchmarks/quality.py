@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             "protocol": flags.protocol,
             "data": flags.data.name,
             "seed": flags.seed,
-            **config.model_dump(mode="json"),
+            **_flat(config),
         },
         "environment": environment(),
         "figures": {},
@@ -99,6 +99,11 @@ def _run(
         _LOG.info(
             "%s: %s %.4f, network alone %.4f, %s %.4f", one.name, key, own["model"], own["network"], best[1], best[0]
         )
+
+
+def _flat(config: QualityConfig) -> dict[str, object]:
+    sections = config.model_dump(mode="json")
+    return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
 
 
 def _claim(work: Path, config: object) -> None:

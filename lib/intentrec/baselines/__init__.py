@@ -1,6 +1,7 @@
 """Counting rivals and priors: what is popular in the last hours, what follows the last items."""
 
 from intentrec.baselines.counting import popularity, transitions
+from intentrec.baselines.factors import FactorRules, Factors
 from intentrec.baselines.names import TRANSITIONS, decayed_name, is_baseline, popularity_name, window_of
 from intentrec.baselines.neighbours import NeighbourRules, SessionNeighbours
 from intentrec.baselines.scores import (
@@ -22,6 +23,8 @@ __all__ = [
     "TRANSITIONS",
     "Additive",
     "EvidenceBaseline",
+    "FactorRules",
+    "Factors",
     "LastItems",
     "NeighbourRules",
     "PairRules",

@@ -77,12 +77,14 @@ class Clicks:
         return JudgedDay(users, counts, (numbers_V > 0) & (numbers_V <= num_known), sources)
 
     def between(self, since: int, until: int, context_s: int = 0) -> EventArrays:
-        """Return events of sessions that started in a span as targets, those ``context_s`` before it as context."""
+        """Return events of sessions that started in a span as targets, those ``context_s`` before it as context.
+
+        Clicks at its end or later are left out, though their session started before it.
+        """
         log = self.log
-        chosen_N = (log.start_N >= since - context_s) & (log.start_N < until)
+        chosen_N = (log.start_N >= since - context_s) & (log.start_N < until) & (log.time_N < until)
         weights_N = (log.start_N >= since).astype(np.float32)
-        found = events_of(log, chosen_N, weights_N)
-        return EventArrays(found.offsets, found.items_N, found.times_N, found.weights_N, found.features_CN)
+        return events_of(log, chosen_N, weights_N)
 
     def last_clicks(self, since: int, until: int, wanted: int | None) -> JudgedUsers:
         """Return the last click of every session of two or more that starts in a span, cut to its first 20 clicks."""

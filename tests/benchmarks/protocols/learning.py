@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from intentrec.cluster.judging import JudgedDay
@@ -95,7 +96,8 @@ class Learner:
         if one.test is None or one.check is None or not scorer.shape.heads:
             return {}
         check = self._shards(f"{one.name}-validation", one.check, 1)
-        test = self._shards(f"{one.name}-test", one.test, 1)
+        known_N = np.where(one.test.items_N > scorer.shape.num_items, 0, one.test.items_N)
+        test = self._shards(f"{one.name}-test", replace(one.test, items_N=known_N), 1)
         found = head_figures(scorer, one.numbers.catalogue, check, test)
         if one.learn is not None and one.numbers.catalogue.categories_VC.shape[1] == 1:  # one label an item
             learn = self._shards(f"{one.name}-train", one.learn, 1)

@@ -8,7 +8,7 @@ import numpy as np
 from intentrec.baselines import NeighbourRules, Sequences
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from protocols.folders import rated_items
-from protocols.rivals import PAIRS, neighbours, pair_sources
+from protocols.rivals import PAIRS, factors, neighbours, pair_sources
 from protocols.rounds import Round, events_of, histories_of, numbers_of, one_answer, some_of
 from protocols.settings import QualityConfig
 
@@ -27,6 +27,7 @@ def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
     counts = {1: np.bincount(train.items_N, minlength=num_items + 1)}
     # A user's latest 10 events find his neighbours: all of them, 165 on average, take a minute for each 1,000 users.
     index = neighbours(past, num_items, NeighbourRules(last=10), tuned=False) if config.protocol.neighbours else {}
+    index |= factors(past, num_items) if config.protocol.factors else {}
     sources = {**pair_sources(past, num_items, tuple(PAIRS), itself=False), **index}
     length = config.examples.history_length
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from intentrec.baselines import LastItems, NeighbourRules, PairRules, Sequences, SessionNeighbours, Source, pair_table
+from intentrec.baselines import (
+    FactorRules,
+    Factors,
+    LastItems,
+    NeighbourRules,
+    PairRules,
+    Sequences,
+    SessionNeighbours,
+    Source,
+    pair_table,
+)
 from intentrec.cluster.judging import JudgedDay
 from intentrec.cluster.recommenders import CountingRecommender
 from intentrec.metrics import ranking_metrics
@@ -38,6 +48,12 @@ def pair_sources(sessions: Sequences, num_items: int, names: Sequence[str], *, i
         rules = PairRules(rules.reach, rules.fading, rules.both_ways, itself, rules.shares)
         found[name] = LastItems(pair_table(sessions, num_items, rules), num_last, decay)
     return found
+
+
+def factors(sessions: Sequences, num_items: int) -> dict[str, Source]:
+    """Fit ALS; its confidence is tuned."""
+    tried = {"als": FactorRules(), "als_2": FactorRules(confidence=2.0), "als_40": FactorRules(confidence=40.0)}
+    return {name: Factors.of(sessions, num_items, rules) for name, rules in tried.items()}
 
 
 def neighbours(sessions: Sequences, num_items: int, rules: NeighbourRules, *, tuned: bool = True) -> dict[str, Source]:
@@ -84,7 +100,8 @@ def rivals_for(trying: Sequence[JudgedDay], judged: Sequence[JudgedDay], k: int)
     if len(hours) > 1:
         best = _best(trying, [Rival("popularity_tuned", None, length) for length in hours], k)
         found.append(best)
-    for name, grid in GRIDS.items():
+    grids = {**GRIDS, "als": ("als_2", "als_40")}
+    for name, grid in grids.items():
         tried = [Rival(f"{name}_tuned", own, fill) for own in (name, *grid) if own in judged[0].sources]
         found += [_best(trying, tried, k)] if len(tried) > 1 else []
     return found

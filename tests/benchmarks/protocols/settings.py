@@ -20,6 +20,7 @@ class ProtocolConfig(Section):
     refit: StrictBool = Field(True, description="train the chosen model on through what it was chosen on")
     mix: tuple[str, ...] = Field((), description="sources whose evidence joins the scores; none: popularity alone")
     neighbours: StrictBool = Field(True, description="V-SkNN among the baselines")
+    factors: StrictBool = Field(False, description="leave_one_out: ALS among the baselines")
     popularity_hours: tuple[Count, ...] = Field((1,), description="windows of popularity, where there are times")
     learn_days: Count | None = Field(None, description="hourly, nightly: days that the first model learns from")
     history_sessions: StrictBool = Field(True, description="hourly: a user's earlier sessions are part of his history")
@@ -48,7 +49,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "leave_one_out": {
         "examples": {"history_length": 200},
         "training": {"epochs": 60, "patience": 5, "events_per_batch": 12800, **_ALONE},
-        "protocol": {"mix": ["counts_5", "item_knn", "vsknn"]},
+        "protocol": {"mix": ["counts_5", "item_knn", "vsknn"], "factors": True},
     },
     "session_prefixes": {
         "examples": {"history_length": 32},
