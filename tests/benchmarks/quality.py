@@ -81,8 +81,10 @@ def _run(
         learner = learner or Learner(work, config, timed=one.timed)
         path = work / "rounds" / f"{one.name}.npz"
         started = time.monotonic()
-        learned = learner.learn(one)
-        if not path.exists():
+        if path.exists():
+            learner.passed(one)
+        else:
+            learned = learner.learn(one)
             asked: dict[str, Asked] = {"model": learned.recommender, "network": learned.alone}
             asked |= {f"baseline:{rival.name}": rival for rival in rivals_for(one.trying, one.judged, sizes[0])}
             figures, notes = {LISTS: segments(one.judged)}, dict(learned.notes)
@@ -91,6 +93,7 @@ def _run(
                 figures[who], together = judged(recommender, one.judged, sizes, categories_VK)
                 notes |= {key if who == "model" else f"{who}:{key}": value for key, value in together.items()}
             save_round(path, figures, {**notes, "round_s": time.monotonic() - started})
+            learner.tidy()
         done[one.name] = load_round(path)
         write(report(done, each=each))
         key = f"ndcg@{sizes[0]}"

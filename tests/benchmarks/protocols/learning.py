@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -91,6 +92,23 @@ class Learner:
             ModelRecommender("model", scorer, fields, prior), ModelRecommender("network", scorer, fields, alone), notes
         )
 
+    def passed(self, one: Round) -> None:
+        """Go on from a round whose figures are kept, as if it had just been learnt."""
+        if one.aside:
+            return
+        kept = self.folder / "priors" / f"{one.name}.json"
+        if kept.exists():
+            self.prior = _read(kept)[0]
+        served = [self.folder / "models" / name for name in (f"{one.name}-refit", one.name)]
+        self.last = next((folder for folder in served if folder.exists()), self.last)
+
+    def tidy(self) -> None:
+        """Remove all rows, and all models but the one that the next round may start from."""
+        shutil.rmtree(self.folder / "rows", ignore_errors=True)
+        for folder in (self.folder / "models").iterdir():
+            if folder.is_dir() and folder != self.last:
+                shutil.rmtree(folder)
+
     def _heads(self, one: Round, scorer: Scorer) -> dict[str, float]:
         """Return how good the intent heads are, and what their labels are guessed by without a model."""
         if one.test is None or one.check is None or not scorer.shape.heads:
@@ -110,10 +128,7 @@ class Learner:
         """Return the prior and its NDCG; one that is kept is not fitted again."""
         kept = self.folder / "priors" / f"{name}.json"
         if kept.exists():
-            values = json.loads(kept.read_text())
-            return Prior(**{**values["prior"], "evidence": tuple(map(tuple, values["prior"]["evidence"]))}), values[
-                "ndcg"
-            ]
+            return _read(kept)
         prior, quality = fit_mix(scorer, fields, trying, self.config.protocol.k[0], self.prior)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps({"prior": asdict(prior), "ndcg": quality}))
@@ -170,6 +185,12 @@ class Learner:
         Path(job.catalogue).parent.mkdir(parents=True, exist_ok=True)
         save_catalogue(Path(job.catalogue), one.numbers.catalogue)
         save_vocabulary(Path(job.vocabulary), one.numbers.vocabulary)
+
+
+def _read(kept: Path) -> tuple[Prior, float]:
+    values = json.loads(kept.read_text())
+    evidence, center = tuple(map(tuple, values["prior"]["evidence"])), tuple(values["prior"]["center"])
+    return Prior(**{**values["prior"], "evidence": evidence, "center": center}), values["ndcg"]
 
 
 def _shown(prior: Prior) -> str:
