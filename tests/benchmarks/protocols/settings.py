@@ -44,21 +44,22 @@ class QualityConfig(Section):
 
 _ALONE = {"workers": 1, "launcher": "single"}
 _HOURS = [1, 2, 3, 6, 12, 24, 48, 72]
+# Batches are small: few steps an epoch learn little, and a step over 128 sessions is 40 times its optimiser's cost.
 _WEEKS = [24, 168, 720, 1000000]  # the last one: everything
 DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "leave_one_out": {
         "examples": {"history_length": 200},
-        "training": {"epochs": 60, "patience": 5, "events_per_batch": 12800, **_ALONE},
+        "training": {"epochs": 60, "patience": 4, "events_per_batch": 3200, **_ALONE},
         "protocol": {"mix": ["counts_5", "item_knn", "vsknn"], "factors": True},
     },
     "session_prefixes": {
         "examples": {"history_length": 32},
-        "training": {"epochs": 10, "patience": 1, "events_per_batch": 4096, **_ALONE},
+        "training": {"epochs": 10, "patience": 1, "events_per_batch": 1024, **_ALONE},
         "protocol": {"k": [20, 10], "mix": ["counts_5", "vsknn"], "popularity_hours": _WEEKS},
     },
     "periods": {
         "examples": {"history_length": 32},
-        "training": {"epochs": 10, "patience": 1, "warm_epochs": 2, "events_per_batch": 4096, **_ALONE},
+        "training": {"epochs": 10, "patience": 1, "warm_epochs": 2, "events_per_batch": 1024, **_ALONE},
         "protocol": {
             "k": [20, 10], "mix": ["counts_5", "vsknn"], "popularity_hours": _WEEKS, "validation_lists": 2000,
             "full_at": [4, 10, 16], "test_lists": 5000,
@@ -66,7 +67,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "hourly": {
         "examples": {"history_length": 32},
-        "training": {"epochs": 3, "patience": 1, "events_per_batch": 4096, **_ALONE},
+        "training": {"epochs": 3, "patience": 1, "events_per_batch": 2048, **_ALONE},
         "protocol": {
             "k": [20, 10], "mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS[:5],
             "test_lists": 200, "learn_days": 3,
@@ -74,7 +75,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "nightly": {
         "examples": {"history_length": 32},
-        "training": {"epochs": 4, "patience": 1, "events_per_batch": 4096, **_ALONE},
+        "training": {"epochs": 4, "patience": 1, "events_per_batch": 2048, **_ALONE},
         "protocol": {"mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS, "learn_days": 5},
     },
 }  # fmt: skip
