@@ -102,7 +102,11 @@ def days(folder, num_days=6, packed=True):
             start = begin_ms + day * 86_400_000 + 21_000 + number * 1_430_000
             for place, item in enumerate(walk(random, int(random.integers(2, 5)))):
                 item = 900 if (day, number, place) == (num_days - 1, 5, 1) else item  # there on the last day alone
-                row = (number % 20, day * 1000 + number, start, 0, 500 + item, start + 1000 * place, 4, 1, 17, 1, 21, 2)
+                late = (
+                    30 * 86_400_000 * (number == 7 and place == 1)
+                )  # some clicks come weeks after their session began
+                time = start + 1000 * place + late
+                row = (number % 20, day * 1000 + number, start, 0, 500 + item, time, 4, 1, 17, 1, 21, 2)
                 lines.append(",".join(map(str, row)))
         write(folder / f"clicks_day_{day:02d}.csv", "\n".join(lines) + "\n", packed)
     return folder

@@ -72,3 +72,9 @@ def test_evidence_comes_back_with_the_model(tmp_path):
     save_artifact(tmp_path / "model", artifact_of(5))
     save_prior(tmp_path / "model", prior)
     assert prior_of(load_artifact(tmp_path / "model")) == prior
+
+
+def test_a_model_from_before_there_was_evidence_is_still_read(tmp_path):
+    old = {"half_life_hours": 12.0, "weight": 1.0, "shrink_events": 2.0, "center": [0.5]}
+    save_artifact(tmp_path / "model", artifact_of(5, prior=old))
+    assert prior_of(load_artifact(tmp_path / "model")) == Prior(12.0, 1.0, 2.0, (0.5,))

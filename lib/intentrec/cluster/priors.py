@@ -91,5 +91,5 @@ def save_prior(folder: Path, prior: Prior) -> tuple[tuple[str, str, int], ...]:
 def prior_of(artifact: Artifact) -> Prior:
     """Read the prior from a model."""
     facts = artifact.facts[_KEY]
-    evidence = tuple((name, weight) for name, weight in facts["evidence"])
+    evidence = tuple((name, weight) for name, weight in facts.get("evidence", ()))
     return Prior(**{**facts, "center": tuple(facts["center"]), "evidence": evidence})
