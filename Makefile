@@ -36,9 +36,9 @@ check: lint types imports test ## lint, types, import contracts, then all tests;
 faults: install ## the long fault checks: kills at every crash point, dead ranks
 	@$(BIN)/python -m pytest tests/faults --override-ini="norecursedirs=.* build" -s
 
-bench: install ## all benchmarks, tables on the terminal and JSON under build/bench
+bench: install ## all benchmarks of speed, tables on the terminal and JSON under build/bench
 	@mkdir -p build/bench
-	@set -e; for file in $$(grep -l __main__ tests/benchmarks/*.py); do $(BIN)/python $$file --out build/bench/$$(basename $$file .py).json; done
+	@set -e; for file in $$(grep -l 'sys.exit(run_benchmark' tests/benchmarks/*.py); do $(BIN)/python $$file --out build/bench/$$(basename $$file .py).json; done
 
 pages: install ## write TABLES.md and deploy/conf/reference.yaml again from the declarations
 	@$(BIN)/python -m intentrec.tables.page > TABLES.md

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from intentrec.baselines import (
+    EvidenceBaseline,
+    LastItems,
     PopularityBaseline,
-    TransitionBaseline,
     TransitionTable,
     decayed_counts,
     log_popularity,
@@ -113,36 +114,45 @@ def test_no_history_no_table_and_the_last_item_of_the_catalogue_have_no_evidence
     assert len(TABLE.evidence(np.zeros((3, 0), dtype=int)).rows) == 0
 
 
-def test_successions_come_first_and_popularity_breaks_ties_and_fills():
+def test_evidence_comes_first_and_popularity_breaks_ties_and_fills():
     popular = PopularityBaseline.of({1: HOUR, 24: DAY}, hours=1)
     table = TransitionTable.of(
         np.array([1, 1, 1]), np.array([3, 5, 2]), np.array([60, 60, 120]), np.array([240, 240, 240]), num_items=5
     )
-    baseline = TransitionBaseline.of(table, popular)
-    assert baseline.name == "transitions_1"
-    additive = baseline.additive(np.array([[2, 1]]))
-    assert dense(additive, 1).tolist() == [[0, 0, 512, 256, 0, 256]]  # steps of 1/1024
+    baseline = EvidenceBaseline("after", LastItems(table), popular.bias_V)
+    additive = baseline.additive([np.array([2, 1]), np.array([0])])
+    assert dense(additive, 2).tolist() == [[0, 0, 2, 1, 0, 1], [0] * 6]  # ranks: a quarter twice, then a half
     # 2 by half of the successions; 5 before 3 by popularity; then 4, 1 by popularity alone
-    assert best_first((baseline.bias_V + dense(additive, 1))[0].astype(np.float32)) == [2, 5, 3, 4, 1, 0]
+    assert best_first((baseline.bias_V + dense(additive, 2))[0].astype(np.float32)) == [2, 5, 3, 4, 1, 0]
 
 
-def test_only_the_last_items_are_looked_up():
-    baseline = TransitionBaseline.of(TABLE, PopularityBaseline.of({1: HOUR}, hours=1), num_last=2, decay=1.0)
-    assert baseline.name == "transitions_2"
-    assert dense(baseline.additive(np.array([[2, 1, 4]])), 1).tolist() == [[0, 0, 768, 256, 0, 0]]
+def test_every_user_has_ranks_of_his_own():
+    baseline = EvidenceBaseline("after", LastItems(TABLE), PopularityBaseline.of({1: HOUR}, hours=1).bias_V)
+    additive = baseline.additive([np.array([1]), np.array([2]), np.array([1])])
+    assert dense(additive, 3).tolist() == [[0, 0, 2, 1, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 2, 1, 0, 0]]
+    assert additive.values.dtype == np.float32
+    assert len(baseline.additive([]).values) == 0
+
+
+def test_only_the_last_known_items_are_looked_up():
+    source = LastItems(TABLE, num_last=2, decay=0.5)
+    found = source.evidence_of([np.array([2, 1, 4]), np.array([1, 0, 7]), np.array([], dtype=int)])
+    # 4 has no followers, 1 is a step back; unknown events and items that the table has not are passed over
+    assert dense(found, 3).tolist() == [[0, 0, 0.375, 0.125, 0, 0], [0, 0, 0.75, 0.25, 0, 0], [0] * 6]
 
 
 def test_the_least_evidence_beats_the_greatest_popularity():
     table = TransitionTable.of(np.array([1]), np.array([3]), np.array([1]), np.array([10**6]), num_items=5)
     popular = PopularityBaseline.of({1: HOUR}, hours=1)
-    additive = TransitionBaseline.of(table, popular).additive(np.array([[1]]))
+    additive = EvidenceBaseline("after", LastItems(table), popular.bias_V).additive([np.array([1])])
     assert additive.values.tolist() == [1]
     assert popular.bias_V.max() < 1
 
 
 def test_the_exact_engine_ranks_by_a_baseline():
-    baseline = TransitionBaseline.of(TABLE, PopularityBaseline.of({1: HOUR, 24: DAY}, hours=1))
-    additive = baseline.additive(np.array([[4], [1], [0]]))
+    popular = PopularityBaseline.of({1: HOUR, 24: DAY}, hours=1)
+    baseline = EvidenceBaseline("after", LastItems(TABLE), popular.bias_V)
+    additive = baseline.additive([np.array([4]), np.array([1]), np.array([0])])
     assert additive.starts(3).tolist() == [0, 0, 2, 2]
     parts = (additive.starts(3), additive.columns, additive.values)
     scores = Ragged(*(torch.from_numpy(part) for part in parts))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.cluster.worlds import FIELDS, artifact_of
 
+from intentrec.baselines import Additive
 from intentrec.cluster.priors import Prior, prior_of, save_prior
 from intentrec.model.checkpoint import load_artifact, save_artifact
 
@@ -55,3 +56,27 @@ def test_a_prior_is_kept_in_the_model_beside_unchanged_weights(tmp_path):
     assert {name for name in after if after[name] != before[name]} == {"network.json", "manifest.json"}
     save_prior(tmp_path / "m", Prior(1.0, 0.0))
     assert prior_of(load_artifact(tmp_path / "m")) == Prior(1.0, 0.0)
+
+
+def test_evidence_is_weighed_and_what_the_model_does_not_know_is_left_out():
+    found = {
+        "after": Additive(np.array([0, 0, 1]), np.array([2, 9, 3]), np.array([1.0, 2.0, 4.0], np.float32)),
+        "near": Additive(np.array([0, 1]), np.array([2, 1]), np.array([1.0, 1.0], np.float32)),
+    }
+    prior = Prior(12.0, 1.0, evidence=(("after", 0.5), ("near", 2.0)))
+    rows, columns, values = prior.additive(found, 8)
+    assert (rows.tolist(), columns.tolist(), values.tolist()) == ([0, 1, 1], [2, 1, 3], [0.5 + 2.0, 2.0, 2.0])
+    assert Prior(12.0, 1.0, evidence=(("after", 0.0),)).additive(found, 8) is None
+
+
+def test_evidence_comes_back_with_the_model(tmp_path):
+    prior = Prior(12.0, 1.0, evidence=(("after", 0.5),))
+    save_artifact(tmp_path / "model", artifact_of(5))
+    save_prior(tmp_path / "model", prior)
+    assert prior_of(load_artifact(tmp_path / "model")) == prior
+
+
+def test_a_model_from_before_there_was_evidence_is_still_read(tmp_path):
+    old = {"half_life_hours": 12.0, "weight": 1.0, "shrink_events": 2.0, "center": [0.5]}
+    save_artifact(tmp_path / "model", artifact_of(5, prior=old))
+    assert prior_of(load_artifact(tmp_path / "model")) == Prior(12.0, 1.0, 2.0, (0.5,))

@@ -57,7 +57,7 @@ def fit_prior(scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDa
         prior = Prior(half_life, weight, shrink, center.center)
         recommender = ModelRecommender("", scorer, fields, prior)
         pairs = zip(some, queries, strict=True)
-        lists = ((day, recommender.best(day, queries_UQD, prior.bias(day.counts), k)) for day, queries_UQD in pairs)
+        lists = ((day, recommender.best(day, queries_UQD, {}, k)) for day, queries_UQD in pairs)
         return np.concatenate(
             [ranking_metrics(items_UK, day.users.relevant, k)["ndcg"] for day, items_UK in lists if len(items_UK)]
         )

@@ -4,14 +4,14 @@ U users   V items + 1 (0 is padding)   P pairs of items
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from intentrec.baselines import TransitionTable, popularity, popularity_counts
+from intentrec.baselines import Source, TransitionTable, popularity, popularity_counts
 from intentrec.cluster.catalogue import Numbers
 from intentrec.config import EvaluationConfig
 from intentrec.examples import Night
@@ -31,16 +31,22 @@ class JudgedUsers:
         histories: their latest events.
         seen: of every user the item indices that the list may not hold.
         relevant: of every user the items of their own choice.
+        current: of every user the items that evidence is looked up by, the running session say; None: the histories'.
     """
 
     users_U: Indices
     histories: Histories
     seen: list[Indices]
     relevant: Relevant
+    current: list[Indices] | None = None
 
     def __len__(self) -> int:
         """Return the number of users."""
         return len(self.seen)
+
+    def looked_up(self) -> Sequence[Indices]:
+        """Return the items that evidence is looked up by."""
+        return self.histories.items if self.current is None else self.current
 
     def first(self, num_users: int) -> "JudgedUsers":
         """Return some of the users: they come in user_id order, which no model knows."""
@@ -52,6 +58,7 @@ class JudgedUsers:
             Histories(past.items[cut], past.times[cut], past.features[cut]),
             self.seen[cut],
             Relevant(self.relevant.offsets[: num_users + 1], self.relevant.items[:end]),
+            None if self.current is None else self.current[cut],
         )
 
 
@@ -63,11 +70,13 @@ class JudgedDay:
         users: in user_id order.
         counts: events of every item in windows that end where the day begins.
         allowed: bool [V], whether an item may be recommended: not before it had its first event.
+        sources: name -> evidence that a prior may weigh, as of where the day begins.
     """
 
     users: JudgedUsers
     counts: Counts
     allowed: NDArray[np.bool_]
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 def judged_days(

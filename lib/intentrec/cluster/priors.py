@@ -1,9 +1,9 @@
-"""What joins the network's scores at night: recent popularity, and how far the network is trusted with a user.
+"""What joins the network's scores: recent popularity, evidence of the last items, how far the network is trusted.
 
 B users   Q queries of a user   V items + 1 (0 is padding)   D width
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intentrec.baselines import log_popularity
+from intentrec.baselines import Additive, log_popularity, weighted_sum
 from intentrec.cluster.judging import Counts, Indices
 from intentrec.model.checkpoint import Artifact, load_artifact, save_artifact
 
@@ -31,12 +31,14 @@ class Prior:
         weight: of ``log_popularity``.
         shrink_events: events of a user at which the network's logits count half; 0: they always count fully.
         center: mean query of the model that the prior is kept with, D numbers; empty: nothing is taken out.
+        evidence: (name of a source, weight of its ``log_shares``).
     """
 
     half_life_hours: float
     weight: float
     shrink_events: float = 0.0
     center: tuple[float, ...] = ()
+    evidence: tuple[tuple[str, float], ...] = ()
 
     def bias(self, counts: Counts) -> NDArray[np.float32]:
         """Return float32 [V] to be added to the logits."""
@@ -58,11 +60,26 @@ class Prior:
         """Return what the network adds to an item for everybody, float32 [V]: it goes out with the mean query."""
         return torch.zeros(num_rows) if bias_V is None or self.center else bias_V
 
+    def additive(self, found: Mapping[str, Additive], num_items: int) -> Additive | None:
+        """Return what the evidence adds to each user's scores; None where none has a weight.
+
+        Args:
+            found: source -> ``log_shares`` of the users.
+            num_items: greatest item index; evidence for later ones is left out.
+        """
+        parts = [(weight, _up_to(found[name], num_items)) for name, weight in self.evidence if weight]
+        return weighted_sum(parts, num_items) if parts else None
+
     def around(self, queries_BQD: Tensor) -> "Prior":
         """Return the same mix for the model that gave these queries; without queries unchanged."""
         if not len(queries_BQD):
             return self
         return replace(self, center=tuple(queries_BQD.double().mean(dim=(0, 1)).float().tolist()))
+
+
+def _up_to(found: Additive, num_items: int) -> Additive:
+    known_R = found.columns <= num_items
+    return Additive(found.rows[known_R], found.columns[known_R], found.values[known_R])
 
 
 def save_prior(folder: Path, prior: Prior) -> tuple[tuple[str, str, int], ...]:
@@ -74,4 +91,5 @@ def save_prior(folder: Path, prior: Prior) -> tuple[tuple[str, str, int], ...]:
 def prior_of(artifact: Artifact) -> Prior:
     """Read the prior from a model."""
     facts = artifact.facts[_KEY]
-    return Prior(**{**facts, "center": tuple(facts["center"])})
+    evidence = tuple((name, weight) for name, weight in facts.get("evidence", ()))
+    return Prior(**{**facts, "center": tuple(facts["center"]), "evidence": evidence})

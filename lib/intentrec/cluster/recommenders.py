@@ -3,7 +3,7 @@
 B users of a chunk   U users   Q queries of a user   K places   V items + 1 (0 is padding)   D width   L events
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,10 +14,14 @@ from torch import Tensor
 
 from intentrec.baselines import (
     TRANSITIONS,
+    Additive,
+    EvidenceBaseline,
+    LastItems,
     PopularityBaseline,
-    TransitionBaseline,
+    Source,
     TransitionTable,
     decayed_name,
+    log_shares,
     popularity_name,
 )
 from intentrec.cluster.judging import Counts, Indices, JudgedDay, JudgedUsers
@@ -42,7 +46,7 @@ class Recommender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CountingRecommender:
-    """A baseline: a bias for all, and for transitions what followed the user's last items.
+    """A baseline: a bias for all, and for some what a source finds by the user's items.
 
     Attributes:
         name: of the baseline in METRICS.
@@ -50,7 +54,7 @@ class CountingRecommender:
     """
 
     name: str
-    baseline: Callable[[Counts], PopularityBaseline | TransitionBaseline]
+    baseline: Callable[[Counts], PopularityBaseline | EvidenceBaseline]
 
     @classmethod
     def popular(cls, hours: int) -> "CountingRecommender":
@@ -66,8 +70,13 @@ class CountingRecommender:
     @classmethod
     def following(cls, table: TransitionTable, hours: int) -> "CountingRecommender":
         """Recommend what followed the last item; the popularity of a window fills the list."""
-        last = TransitionBaseline.of
-        return cls(TRANSITIONS, lambda counts: last(table, PopularityBaseline.of(counts, hours)))
+        return cls.by_evidence(TRANSITIONS, LastItems(table), hours)
+
+    @classmethod
+    def by_evidence(cls, name: str, source: Source, hours: int) -> "CountingRecommender":
+        """Recommend what a source finds by the user's items; the popularity of a window fills the list."""
+        filler = PopularityBaseline.of
+        return cls(name, lambda counts: EvidenceBaseline(name, source, filler(counts, hours).bias_V))
 
     def recommend(self, day: JudgedDay, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""
@@ -78,8 +87,9 @@ class CountingRecommender:
         for chunk in _chunks(len(users)):
             seen = Ragged.of(users.seen[chunk])
             additive = None
-            if isinstance(baseline, TransitionBaseline):
-                additive = _evidence(baseline, users.histories.items[chunk])
+            if isinstance(baseline, EvidenceBaseline):
+                histories = users.looked_up()[chunk]
+                additive = ragged(baseline.additive(histories), slice(0, len(histories)))
             queries_B1 = torch.zeros(len(users.seen[chunk]), 1)
             lists.append(top_k(queries_B1, no_vectors_V1, k, bias_V=bias_V, excluded=seen, additive=additive).items_BK)
         return _joined(lists, k)
@@ -103,20 +113,31 @@ class ModelRecommender:
 
     def recommend(self, day: JudgedDay, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""
-        return self.best(day, encoded(self.scorer, self.fields, day.users), self.prior.bias(day.counts), k)
+        queries_UQD = encoded(self.scorer, self.fields, day.users)
+        wanted = {name for name, weight in self.prior.evidence if weight}
+        return self.best(day, queries_UQD, evidence_for(day, wanted), k)
 
-    def best(self, day: JudgedDay, queries_UQD: Tensor, bias_V: NDArray[np.float32], k: int) -> Indices:
-        """Return the items_UK for queries that the network gave; the same queries serve many priors."""
+    def best(self, day: JudgedDay, queries_UQD: Tensor, evidence: Mapping[str, Additive], k: int) -> Indices:
+        """Return the items_UK for queries that the network gave; the same queries and evidence serve many priors."""
         num_known = self.scorer.shape.num_items + 1
-        masked_V = masked(bias_V[:num_known], day.allowed[:num_known])
+        masked_V = masked(self.prior.bias(day.counts)[:num_known], day.allowed[:num_known])
         masked_V += self.prior.item_scores(self.scorer.bias_V, num_known)
         queries_UQD = self.prior.personal(queries_UQD, day.users.histories.items)
+        added = self.prior.additive(evidence, num_known - 1)
         lists = []
         for chunk in _chunks(len(day.users)):
             excluded = Ragged.of([items[items < num_known] for items in day.users.seen[chunk]])
-            found = top_k(queries_UQD[chunk], self.scorer.items_VD, k, bias_V=masked_V, excluded=excluded)
+            additive = None if added is None else ragged(added, chunk)
+            found = top_k(
+                queries_UQD[chunk], self.scorer.items_VD, k, bias_V=masked_V, excluded=excluded, additive=additive
+            )
             lists.append(found.items_BK)
         return _joined(lists, k)
+
+
+def evidence_for(day: JudgedDay, names: Iterable[str]) -> dict[str, Additive]:
+    """Return what each named source of the day says of its users."""
+    return {name: log_shares(day.sources[name].evidence_of(day.users.looked_up())) for name in sorted(names)}
 
 
 def encoded(scorer: Scorer, fields: Sequence[Field], users: JudgedUsers) -> Tensor:
@@ -166,14 +187,15 @@ def masked(bias_V: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(np.where(allowed, bias_V, np.float32("-inf")).astype(np.float32))
 
 
-def _evidence(baseline: TransitionBaseline, items: Sequence[Indices]) -> Ragged:
-    last_BL = np.zeros((len(items), baseline.num_last), dtype=np.int64)
-    for row, own in enumerate(items):
-        known = own[own > 0][-baseline.num_last :]
-        last_BL[row, baseline.num_last - len(known) :] = known
-    found = baseline.additive(last_BL)
-    starts_B = np.searchsorted(found.rows, np.arange(len(items) + 1))
-    return Ragged(torch.from_numpy(starts_B), torch.from_numpy(found.columns), torch.from_numpy(found.values))
+def ragged(found: Additive, users: slice) -> Ragged:
+    """Return the scores of some users as the exact top-K engine takes them."""
+    starts_B = np.searchsorted(found.rows, np.arange(users.start, users.stop + 1))
+    own = slice(int(starts_B[0]), int(starts_B[-1]))
+    return Ragged(
+        torch.from_numpy(starts_B - own.start),
+        torch.from_numpy(found.columns[own]),
+        torch.from_numpy(found.values[own]),
+    )
 
 
 def _chunks(num_users: int) -> Iterator[slice]:

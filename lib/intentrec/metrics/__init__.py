@@ -1,7 +1,8 @@
 """How good lists and intents are: per-user ranking metrics, bootstrap intervals, label figures. numpy only."""
 
 from intentrec.metrics.intervals import Interval, bootstrap_mean, bootstrap_means, paired_relative_difference
-from intentrec.metrics.labels import LabelFigures, label_figures
+from intentrec.metrics.labels import LabelFigures, fit_temperature, label_figures, tempered
+from intentrec.metrics.lists import debiased_recall, intra_list_diversity, novelty, serendipity
 from intentrec.metrics.ranking import METRIC_NAMES, Figure, Relevant, coverage, ranking_metrics, summarize
 
 __all__ = [
@@ -13,8 +14,14 @@ __all__ = [
     "bootstrap_mean",
     "bootstrap_means",
     "coverage",
+    "debiased_recall",
+    "fit_temperature",
+    "intra_list_diversity",
     "label_figures",
+    "novelty",
     "paired_relative_difference",
     "ranking_metrics",
+    "serendipity",
     "summarize",
+    "tempered",
 ]

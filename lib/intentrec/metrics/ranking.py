@@ -73,7 +73,7 @@ def ranking_metrics(items_UK: NDArray[np.integer[Any]], relevant: Relevant, k: i
     Source: Jarvelin and Kekalainen, Cumulated Gain-Based Evaluation of IR Techniques (TOIS 2002), section 2, for ndcg.
     """
     items_UK = np.asarray(items_UK)[:, :k]
-    hits_UK, num_relevant_U = _hits(items_UK, relevant)
+    hits_UK, num_relevant_U = hits(items_UK, relevant)
     ranks_K = np.arange(1, items_UK.shape[1] + 1)
     ideal_U = np.minimum(num_relevant_U, k)
     gains_k = 1 / np.log2(np.arange(1, k + 1) + 1)
@@ -122,8 +122,12 @@ def summarize(figures_of_users: Mapping[str, NDArray[np.float64]], k: int, seed:
     )
 
 
-def _hits(items_UK: NDArray[np.integer[Any]], relevant: Relevant) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return which places hit, and how many distinct relevant items each user has."""
+def hits(items_UK: NDArray[np.integer[Any]], relevant: Relevant) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which places hit, and how many distinct relevant items each user has.
+
+    Raises:
+        ValueError: the users differ in number, one has no relevant item, or a relevant item is 0.
+    """
     if len(items_UK) != len(relevant):
         raise ValueError(f"lists of {len(items_UK)} users, relevant items of {len(relevant)}")
     if np.any(relevant.items == 0):

@@ -1,0 +1,1 @@
+"""What quality.py is made of: folders of data, the protocols that cut them, training, rivals, figures."""

@@ -1,0 +1,233 @@
+"""Folders of data, plain or gzip -> one log of numbered events.
+
+N events   S sessions   V items + 1 (0 is padding)   C columns of features   K categories of an item
+"""
+
+import gzip
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from intentrec.model.shape import Field
+
+Integers = NDArray[np.int64]
+BEGIN_S = 946_684_800  # 2000-01-01: where times that had to be invented begin
+MINUTE_S, DAY_S, WEEK_S = 60, 86_400, 604_800
+
+
+@dataclass(frozen=True)
+class Log:
+    """Events in the order of their sequences, oldest first; items are numbered by first appearance.
+
+    Attributes:
+        sequence_N: number of the user or session, ascending.
+        item_N: from 1.
+        time_N: UTC seconds; invented where the folder has none, so that order and windows mean something.
+        items: name of item 1, 2, ...
+        timed: whether the times are real.
+        session_N: number of the session, where users have several; else as ``sequence_N``.
+        start_N: UTC seconds at which the event's session started.
+        feature_CN: value indices of ``fields``, 0 is none.
+        fields: names and sizes of the event features.
+        values: of each field, the name of value 1, 2, ...
+        categories_VK: value indices of the field categories, main category first; K is 0 without them.
+    """
+
+    sequence_N: Integers
+    item_N: Integers
+    time_N: Integers
+    items: tuple[str, ...]
+    timed: bool
+    session_N: Integers
+    start_N: Integers
+    feature_CN: Integers
+    fields: tuple[Field, ...] = ()
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    categories_VK: Integers = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+
+def opened(path: Path) -> TextIO:
+    """Open a text file, packed or plain."""
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """Return the one file whose name matches; ends the program where there is none, or several."""
+    found = sorted(path for path in folder.iterdir() if re.fullmatch(pattern + r"(\.gz)?", path.name))
+    if len(found) != 1:
+        sys.exit(f"{folder}: wanted one file named {pattern}[.gz], found {len(found)}")
+    return found[0]
+
+
+def numbered(folder: Path, stem: str, ending: str) -> list[Path]:
+    """Return all files STEM_<number>ENDING[.gz] by their number."""
+    pattern = re.compile(re.escape(stem) + r"_(\d+)" + re.escape(ending) + r"(\.gz)?")
+    found = sorted((int(hit[1]), path) for path in folder.iterdir() if (hit := pattern.fullmatch(path.name)))
+    if not found:
+        sys.exit(f"{folder}: holds no file named {stem}_<number>{ending}[.gz]")
+    return [path for _, path in found]
+
+
+def by_appearance(names_N: NDArray[np.generic]) -> tuple[Integers, tuple[str, ...]]:
+    """Number names from 1 in the order of their first appearance."""
+    codes_N, names = pd.factorize(names_N)
+    return codes_N.astype(np.int64) + 1, tuple(map(str, names))
+
+
+def rated_items(folder: Path, max_categories: int) -> Log:
+    """Read users' items in order, and the items' genres: the form of ml1m_sequences, or of ml100k with its times.
+
+    Of every item the first ``max_categories`` genres are kept.
+    """
+    if any(path.name.endswith((".inter", ".inter.gz")) for path in folder.iterdir()):
+        return _interactions(folder, max_categories)
+    pairs_N2 = np.loadtxt(opened(only(folder, r"(?!README).*\.txt")), dtype=np.int64, ndmin=2)
+    users_N, places_N = np.unique(pairs_N2[:, 0], return_inverse=True)[1], np.arange(len(pairs_N2))
+    order_N = np.lexsort((places_N, users_N))
+    users_N, items_N = users_N[order_N], pairs_N2[order_N, 1]
+    codes_N, names = by_appearance(items_N)
+    within_N = np.arange(len(users_N)) - np.searchsorted(users_N, users_N)
+    genres = _genres_of_sequences(folder, pairs_N2[:, 1])
+    return _of_users(users_N, codes_N, BEGIN_S + within_N, names, (genres, max_categories), timed=False)
+
+
+def _genres_of_sequences(folder: Path, item_N: Integers) -> dict[str, list[str]]:
+    """Return item -> genres: row n of ratings_ordered belongs to line n of the sequences, and names the movie."""
+    if not any(path.name.startswith("movies.tsv") for path in folder.iterdir()):
+        return {}
+    with opened(only(folder, r"ratings_ordered\.csv")) as lines:
+        movies_N = pd.read_csv(lines, usecols=["movie_id"])["movie_id"].to_numpy()
+    with opened(only(folder, r"movies\.tsv")) as lines:
+        rows = [line.rstrip("\n").split("\t") for line in lines]
+    genres = {int(row[0]): row[2].split("|") for row in rows}
+    return {
+        str(item): genres.get(movie, []) for item, movie in set(zip(item_N.tolist(), movies_N.tolist(), strict=True))
+    }
+
+
+def _interactions(folder: Path, max_categories: int) -> Log:
+    with opened(only(folder, r".*\.inter")) as lines:
+        rows = pd.read_csv(lines, sep="\t")
+    rows.columns = [name.partition(":")[0] for name in rows.columns]
+    users_N = np.unique(rows["user_id"].astype(str).to_numpy(), return_inverse=True)[1]
+    order_N = np.lexsort((np.arange(len(rows)), rows["timestamp"], users_N))
+    codes_N, names = by_appearance(rows["item_id"].astype(str).to_numpy()[order_N])
+    genres: dict[str, list[str]] = {}
+    if any(path.name.endswith((".item", ".item.gz")) for path in folder.iterdir()):
+        with opened(only(folder, r".*\.item")) as lines:
+            found = pd.read_csv(lines, sep="\t", dtype=str).fillna("")
+        genres = {row.iloc[0]: row.iloc[3].split() for _, row in found.iterrows()}
+    times_N = rows["timestamp"].to_numpy()[order_N].astype(np.int64)
+    return _of_users(users_N[order_N], codes_N, times_N, names, (genres, max_categories), timed=True)
+
+
+def _of_users(
+    users_N: Integers, codes_N: Integers, times_N: Integers, names: tuple[str, ...],
+    of_items: tuple[dict[str, list[str]], int], *, timed: bool,
+) -> Log:  # fmt: skip
+    genres, kept = of_items
+    values = tuple(sorted({genre for own in genres.values() for genre in own if genre}))
+    index = {genre: place for place, genre in enumerate(values, 1)}
+    categories_VK = np.zeros((len(names) + 1, kept if values else 0), np.int64)
+    if values:
+        for item, name in enumerate(names, 1):
+            own = [index[genre] for genre in genres.get(name, []) if genre][:kept]
+            categories_VK[item, : len(own)] = own
+    fields = (Field("categories", len(values), kept),) if values else ()
+    return Log(
+        users_N, codes_N, times_N, names, timed, users_N, times_N, categories_VK[codes_N].T,
+        fields, {"categories": values} if values else {}, categories_VK,
+    )  # fmt: skip
+
+
+def session_lines(folder: Path) -> tuple[Log, list[tuple[list[str], str]]]:
+    """Read one session a line, a minute apart, and the tests (prefix, label): the form of sbr_diginetica."""
+    with opened(only(folder, r"train_sessions\.txt")) as lines:
+        sessions = [line.split() for line in lines]
+    with opened(only(folder, r"test_examples\.tsv")) as lines:
+        tests = [(prefix.split(), label.strip()) for prefix, _, label in (line.partition("\t") for line in lines)]
+    lengths_S = np.array([len(session) for session in sessions])
+    session_N = np.repeat(np.arange(len(sessions)), lengths_S)
+    codes_N, names = by_appearance(np.array([item for session in sessions for item in session], dtype=object))
+    start_N = BEGIN_S + session_N * MINUTE_S
+    within_N = np.arange(len(codes_N)) - np.repeat(np.cumsum(lengths_S) - lengths_S, lengths_S)
+    log = Log(session_N, codes_N, start_N + within_N, names, False, session_N, start_N, _nothing(codes_N))
+    return log, tests
+
+
+def period_files(folder: Path) -> tuple[Log, Integers]:
+    """Read lines "session item" of one period a file: the form of ader_diginetica; also the period of each event.
+
+    A session that goes on in the next period is another one there. Periods are weeks, evenly filled.
+    """
+    parts = []
+    for number, path in enumerate(numbered(folder, "period", ".txt")):
+        with opened(path) as lines:
+            rows = pd.read_csv(lines, sep=" ", names=["session", "item"], dtype=np.int64)
+        time_N = BEGIN_S + number * WEEK_S + np.arange(len(rows)) * WEEK_S // max(len(rows), 1)
+        parts.append(rows.assign(period=number, time=time_N))
+    rows = pd.concat(parts, ignore_index=True)
+    codes_N, names = by_appearance(rows["item"].to_numpy())
+    key_N = rows["period"].to_numpy() * (int(rows["session"].max()) + 1) + rows["session"].to_numpy()
+    session_N = pd.factorize(key_N)[0].astype(np.int64)  # by first click, so by period and time
+    order_N = np.argsort(session_N, kind="stable")
+    session_N, codes_N, time_N = session_N[order_N], codes_N[order_N], rows["time"].to_numpy()[order_N]
+    start_N = time_N[np.searchsorted(session_N, session_N)]
+    log = Log(session_N, codes_N, time_N, names, False, session_N, start_N, _nothing(codes_N))
+    return log, rows["period"].to_numpy()[order_N]
+
+
+_CONTEXT = (
+    "click_environment",
+    "click_deviceGroup",
+    "click_os",
+    "click_country",
+    "click_region",
+    "click_referrer_type",
+)
+
+
+def day_files(folder: Path) -> tuple[Log, Integers]:
+    """Read clicks of one day a file: the form of globo_clicks; also where each day begins and the last ends, seconds.
+
+    A user's sessions follow each other by their start, clicks of a session by their time.
+    """
+    paths = numbered(folder, "clicks_day", ".csv")
+    parts = [pd.read_csv(path, engine="c") for path in paths]
+    # A day's first session starts seconds after the day; in the first file it may be a minute later than in the others.
+    firsts = [int(part["session_start"].min()) // 1000 - day * DAY_S for day, part in enumerate(parts)]
+    begin_s = min(firsts) // MINUTE_S * MINUTE_S
+    rows = pd.concat(parts, ignore_index=True)
+    by_start = rows.sort_values(["session_start", "click_timestamp"], kind="stable")
+    names = pd.factorize(by_start["click_article_id"])[1]  # so what is known at any moment has the first numbers
+    rows = rows.sort_values(["user_id", "session_start", "session_id", "click_timestamp"], kind="stable")
+    features, fields, values = [], [], {}
+    for name in _CONTEXT:
+        codes_N, found = pd.factorize(rows[name], sort=True)
+        features.append(codes_N + 1)
+        fields.append(Field(name.removeprefix("click_"), len(found)))
+        values[fields[-1].name] = tuple(map(str, found))
+    users_N, sessions_N = (pd.factorize(rows[name])[0].astype(np.int64) for name in ("user_id", "session_id"))
+    log = Log(
+        users_N,
+        pd.Index(names).get_indexer(rows["click_article_id"]).astype(np.int64) + 1,
+        rows["click_timestamp"].to_numpy() // 1000,
+        tuple(map(str, names)),
+        True,
+        sessions_N,
+        rows["session_start"].to_numpy() // 1000,
+        np.stack(features).astype(np.int64),
+        tuple(fields),
+        values,
+    )
+    return log, begin_s + DAY_S * np.arange(len(paths) + 1)
+
+
+def _nothing(codes_N: Integers) -> Integers:
+    return np.zeros((0, len(codes_N)), np.int64)

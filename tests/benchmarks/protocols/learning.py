@@ -1,0 +1,202 @@
+"""One round learnt: rows on disk, the project's own training loop, its prior; finished steps are taken up again."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from intentrec.cluster.judging import JudgedDay
+from intentrec.cluster.mixing import fit_mix
+from intentrec.cluster.priors import Prior
+from intentrec.cluster.recommenders import ModelRecommender, encoded
+from intentrec.cluster.training import continued, network_shape, training_job, training_settings
+from intentrec.examples.arrays import EventArrays, write_rows
+from intentrec.model.batches import Shard
+from intentrec.model.checkpoint import load_artifact, save_catalogue, save_vocabulary
+from intentrec.model.distributed import Launch, launch
+from intentrec.model.inference import Scorer
+from intentrec.model.job import Settings, TrainingJob
+from intentrec.model.shape import Field, NetworkShape
+from intentrec.model.training import run_jobs
+from protocols.heads import head_figures, label_floors, rows_of
+from protocols.rounds import Round
+from protocols.settings import QualityConfig
+
+_WARMUP_STEPS = 10  # of an update: an hour of a log is some 30 steps
+_LOG = logging.getLogger("quality")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model ready to be judged: with its prior, and alone; and what it took."""
+
+    recommender: ModelRecommender
+    alone: ModelRecommender
+    notes: dict[str, float]
+
+
+class Learner:
+    """Trains round after round in one folder; a later round may start from the weights of the one before."""
+
+    def __init__(self, folder: Path, config: QualityConfig, *, timed: bool) -> None:
+        """``timed``: whether the log's times are real; if not, the network does not read them."""
+        self.folder, self.config, self.timed = folder, config, timed
+        self.last: Path | None = None
+        self.prior: Prior | None = None
+
+    def learn(self, one: Round) -> Learned:
+        """Train, choose, fit the prior, train on."""
+        settings = training_settings(self.config.training, self.config.model.intent_weight)
+        settings = replace(settings, threads=self.config.protocol.threads)
+        notes: dict[str, float] = {}
+        chosen = self.last
+        if one.learn is not None:
+            warm = self.last if one.warm else None
+            chosen, notes = self._trained(one, settings, one.name, (one.learn, one.check), warm)
+        assert chosen is not None, "the first round learns"
+        served, prior = chosen, self.prior
+        scorer = Scorer(load_artifact(chosen))
+        if one.trying:
+            started = time.monotonic()
+            trying = [self._mixed(day) for day in one.trying]
+            prior, quality = self._fitted(one.name, scorer, trying, one.numbers.fields)
+            notes |= {"fit_s": time.monotonic() - started, "validation_ndcg": quality}
+            _LOG.info("%s: prior %s, validation NDCG %.4f", one.name, _shown(prior), quality)
+        if one.more is not None and self.config.protocol.refit:
+            settings = replace(
+                continued(settings),
+                learning_rate=settings.learning_rate * self.config.protocol.update_rate,
+                events_per_batch=self.config.protocol.update_batch,
+                warmup_steps=_WARMUP_STEPS,
+            )
+            served, more = self._trained(one, settings, f"{one.name}-refit", (one.more, None), chosen)
+            notes |= {f"refit_{name}": value for name, value in more.items()}
+            scorer = Scorer(load_artifact(served))
+        assert prior is not None, "the first round has lists to fit the prior on"
+        if not one.aside:
+            self.last, self.prior = served, prior
+        if prior.center:
+            days = one.trying or one.judged
+            queries = [encoded(scorer, one.numbers.fields, day.users) for day in days]
+            prior = prior.around(torch.cat(queries))
+        alone = replace(prior, weight=0.0, shrink_events=0.0, center=(), evidence=())
+        fields = one.numbers.fields
+        notes |= self._heads(one, scorer)
+        return Learned(
+            ModelRecommender("model", scorer, fields, prior), ModelRecommender("network", scorer, fields, alone), notes
+        )
+
+    def passed(self, one: Round) -> None:
+        """Go on from a round whose figures are kept, as if it had just been learnt."""
+        if one.aside:
+            return
+        kept = self.folder / "priors" / f"{one.name}.json"
+        if kept.exists():
+            self.prior = _read(kept)[0]
+        served = [self.folder / "models" / name for name in (f"{one.name}-refit", one.name)]
+        self.last = next((folder for folder in served if folder.exists()), self.last)
+
+    def tidy(self) -> None:
+        """Remove all rows, and all models but the one that the next round may start from."""
+        shutil.rmtree(self.folder / "rows", ignore_errors=True)
+        for folder in (self.folder / "models").iterdir():
+            if folder.is_dir() and folder != self.last:
+                shutil.rmtree(folder)
+
+    def _heads(self, one: Round, scorer: Scorer) -> dict[str, float]:
+        """Return how good the intent heads are, and what their labels are guessed by without a model."""
+        if one.test is None or one.check is None or not scorer.shape.heads:
+            return {}
+        check = self._shards(f"{one.name}-validation", one.check, 1)
+        known_N = np.where(one.test.items_N > scorer.shape.num_items, 0, one.test.items_N)
+        test = self._shards(f"{one.name}-test", replace(one.test, items_N=known_N), 1)
+        found = head_figures(scorer, one.numbers.catalogue, check, test)
+        if one.learn is not None and one.numbers.catalogue.categories_VC.shape[1] == 1:  # one label an item
+            learn = self._shards(f"{one.name}-train", one.learn, 1)
+            found |= label_floors(one.numbers.catalogue, rows_of(learn), rows_of(test))
+        return found
+
+    def _fitted(
+        self, name: str, scorer: Scorer, trying: Sequence[JudgedDay], fields: tuple[Field, ...]
+    ) -> tuple[Prior, float]:
+        """Return the prior and its NDCG; one that is kept is not fitted again."""
+        kept = self.folder / "priors" / f"{name}.json"
+        if kept.exists():
+            return _read(kept)
+        prior, quality = fit_mix(scorer, fields, trying, self.config.protocol.k[0], self.prior)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps({"prior": asdict(prior), "ndcg": quality}))
+        return prior, quality
+
+    def _mixed(self, day: JudgedDay) -> JudgedDay:
+        return replace(day, sources={name: day.sources[name] for name in self.config.protocol.mix})
+
+    def _trained(
+        self, one: Round, settings: Settings, name: str, rows: tuple[EventArrays, EventArrays | None], warm: Path | None
+    ) -> tuple[Path, dict[str, float]]:
+        """Return the folder of a model and what its training took; one that is finished is not trained again."""
+        folder, done = self.folder / "models" / name, self.folder / "models" / f"{name}.json"
+        if done.exists() and folder.exists():
+            return folder, json.loads(done.read_text())
+        train = self._shards(f"{name}-train", rows[0], settings.seed)
+        check = () if rows[1] is None else self._shards(f"{name}-validation", rows[1], settings.seed)
+        job = training_job((train, check), self._shape(one), settings, folder, warm)
+        self._prepare(job, one)
+        training = self.config.training
+        (results,) = launch(run_jobs, (job,), Launch(training.workers, training.launcher))[:1]
+        (result,) = results
+        notes = {
+            "train_s": sum(epoch.seconds for epoch in result.epochs),
+            "epochs": float(len(result.epochs)),
+            "best_epoch": float(result.best_epoch),
+            "rows": float(result.epochs[-1].rows),
+        }
+        for epoch in result.epochs:
+            notes[f"curve_{epoch.epoch:03d}_train_loss"] = epoch.train_loss["item"]
+            if epoch.validation_loss is not None:
+                notes[f"curve_{epoch.epoch:03d}_validation_loss"] = epoch.validation_loss
+        for note in result.notes:
+            _LOG.warning("%s: %s", name, note)
+        done.write_text(json.dumps(notes))
+        return folder, notes
+
+    def _shape(self, one: Round) -> NetworkShape:
+        shape = network_shape(one.numbers, self.config.model)
+        if self.timed:
+            return shape
+        heads = tuple(head for head in shape.heads if head != "item_age")
+        return replace(shape, read_time=False, short_term_days=None, heads=heads)
+
+    def _shards(self, name: str, events: EventArrays, seed: int) -> tuple[Shard, ...]:
+        folder = self.folder / "rows" / name
+        files = write_rows(events, self.config.examples.history_length, folder, seed)
+        split = name.rpartition("-")[2]
+        return tuple(
+            Shard(split, file.bucket, (file.path.resolve().as_uri(),), file.rows, file.row_id_sum) for file in files
+        )
+
+    def _prepare(self, job: TrainingJob, one: Round) -> None:
+        Path(job.catalogue).parent.mkdir(parents=True, exist_ok=True)
+        save_catalogue(Path(job.catalogue), one.numbers.catalogue)
+        save_vocabulary(Path(job.vocabulary), one.numbers.vocabulary)
+
+
+def _read(kept: Path) -> tuple[Prior, float]:
+    values = json.loads(kept.read_text())
+    evidence, center = tuple(map(tuple, values["prior"]["evidence"])), tuple(values["prior"]["center"])
+    return Prior(**{**values["prior"], "evidence": evidence, "center": center}), values["ndcg"]
+
+
+def _shown(prior: Prior) -> str:
+    evidence: Sequence[str] = [f"{name} {weight:g}" for name, weight in prior.evidence]
+    center = ", centred" if prior.center else ""
+    return (
+        f"popularity {prior.weight:g} (half-life {prior.half_life_hours:g} h), shrink {prior.shrink_events:g}{center}"
+        f"; evidence: {', '.join(evidence) or 'none'}"
+    )
