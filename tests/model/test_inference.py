@@ -6,7 +6,9 @@ from tests.model.test_network import SHAPES, network_of
 from intentrec.model import inference
 from intentrec.model.checkpoint import Artifact, Vocabulary
 from intentrec.model.inference import Histories, Scorer
-from intentrec.model.shape import Catalogue
+from intentrec.model.network import IntentNetwork
+from intentrec.model.shape import Catalogue, preset_shape
+from intentrec.model.topk import top_k
 
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
@@ -107,3 +109,14 @@ def test_labels_come_with_their_names():
     labels = Scorer(artifact_of(SHAPES["intent"])).labels
     assert labels["action"] == ("view", "buy", "rate")
     assert labels["category"] == ("a", "b", "c", "d")
+
+
+def test_vectors_of_items_without_categories_can_be_ranked():
+    """They are the network's own parameter, and top_k writes into buffers, which needs vectors without gradients."""
+    shape, catalogue = preset_shape("sasrec", 20, (), width=8, layers=1), Catalogue.without_categories([0] * 20)
+    network = IntentNetwork(shape, catalogue)
+    scorer = Scorer(Artifact(shape, network.state_dict(), catalogue, Vocabulary(("x",) * 20, {})))
+    queries_BQD = scorer.encode(histories_of(shape, [3])).queries_BQD
+    found = top_k(queries_BQD, scorer.items_VD, 5, bias_V=torch.zeros(21))
+    best = (queries_BQD[:, 0] @ network.items.ids.weight.detach().T).topk(5).indices
+    assert found.items_BK.tolist() == best.tolist()

@@ -32,10 +32,24 @@ def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Bo
     Returns:
         The rows with ``verdict``, and ``stored``: whether EVENTS holds this very row already.
     """
-    refused = judged.where(F.col("event_id").isNull()).withColumns(
-        {"verdict": F.lit("quarantined"), "stored": F.lit(False)}
-    )
-    sound = judged.where(F.col("event_id").isNotNull())
+    met = _met_ids(judged, events)
+    alone = judged.join(met, "event_id", "left_anti")  # rows without an id as well
+    verdict = F.when(F.col("reason").isNull() & F.col("event_id").isNotNull(), "accepted").otherwise("quarantined")
+    decided = alone.withColumns({"verdict": verdict, "stored": F.lit(False)})
+    return decided.unionByName(_compared(judged.join(met, "event_id", "left_semi"), events, books))
+
+
+def _met_ids(judged: DataFrame, events: DataFrame | None) -> DataFrame:
+    """Return the event_ids of several rows, or of a row and an event: few, so only ids are shuffled to find them."""
+    ids = judged.where(F.col("event_id").isNotNull()).select("event_id", F.lit(1).alias("rows"))
+    if events is not None:
+        ids = ids.unionByName(events.select("event_id", F.lit(0).alias("rows")))
+    counted = ids.groupBy("event_id").agg(F.sum("rows").alias("tonight"), F.count("*").alias("all"))
+    return counted.where((F.col("tonight") > 0) & (F.col("all") > 1)).select("event_id")
+
+
+def _compared(sound: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
+    columns = sound.columns
     sound = (
         _with_own(sound, events, books)
         if events is not None
@@ -51,7 +65,7 @@ def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Bo
         .otherwise("accepted")
     )
     decided = sound.withColumn("_place", place).withColumns({"verdict": verdict, "stored": F.col("_own")})
-    return decided.select(*refused.columns).unionByName(refused)
+    return decided.select(*columns, "verdict", "stored")
 
 
 def _with_own(sound: DataFrame, events: DataFrame, books: Iterable[Book]) -> DataFrame:

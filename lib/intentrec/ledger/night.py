@@ -43,6 +43,8 @@ def pinned_examples(run: Run) -> tuple[DataFrame, list[str]]:
 
 def counted(run: Run, stage: str, counter: str) -> dict[date, int]:
     """Return what a stage has counted for every run date in which it finished, all its runs of the date together."""
+    if not run.warehouse.exists(RUNS):
+        return {}
     finished = run.warehouse.read(RUNS).where((F.col("stage") == stage) & (F.col("status") == "finished"))
     pairs = finished.select("run_date", F.explode("counters").alias("pair")).where(F.col("pair.key") == counter)
     totals = pairs.groupBy("run_date").agg(F.sum("pair.value").alias("total"))

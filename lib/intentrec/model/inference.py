@@ -63,13 +63,12 @@ class Scorer:
         """
         self.device = torch.device(device)
         self.shape = artifact.shape
-        self.network = artifact.network(self.device)
+        self.network = artifact.network(self.device).requires_grad_(False)
         self.labels = artifact.labels()
         with torch.inference_mode():
             self._vectors = self.network.items.whole()
             self.items_VD = self._vectors.vectors_UD
-            bias_V = self._vectors.bias_U
-            self.bias_V = None if bias_V is None else bias_V.detach()
+            self.bias_V = self._vectors.bias_U
             self._directions_VD = torch.nn.functional.normalize(self.items_VD, dim=1)
 
     def encode(self, histories: Histories) -> Encoded:

@@ -95,7 +95,7 @@ def _said(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]) -> Sa
     with torch.inference_mode():
         for batch in rows_of(shards):
             targets = targets_of(scorer.shape, catalogue, batch)
-            said = scorer.network(batch.items_BL, batch.times_BL, batch.features_BCL, scorer.items_VD)
+            said = scorer.network(batch.items_BL, batch.times_BL, batch.features_BCL)
             for head, logits_BLC in said.head_logits.items():
                 chosen_BL = targets.chosen(head)
                 chances_NC = logits_BLC[chosen_BL].double().softmax(dim=1).numpy()
