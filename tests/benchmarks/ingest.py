@@ -109,17 +109,19 @@ def _on_histories(folder: Path, a_day: int) -> dict[str, float]:
     write_logs(folder / "drawn", spec)
     files = sorted((folder / "drawn" / "logs").iterdir())
     stages = (ingest_events.STAGE, build_sessions.STAGE)
+    place = folder / "tonight"  # always the same place: files that lie elsewhere would be read again
     for days in (5, 30):
-        place = _place(folder / f"{days}_days", "json")
+        shutil.rmtree(place, ignore_errors=True)
+        _place(place, "json")
         for file in files[-1 - days : -1]:
             shutil.copy2(file, place / "logs")
         _ingested(place, stages, LAST_DAY - timedelta(days=1))
         shutil.copy2(files[-1], place / "logs")
+        shutil.copytree(place, folder / f"{days}_days")
     costs: dict[tuple[int, str], list[Cost]] = {}
     for number in range(1 + MIN_ROUNDS):
         for days in (5, 30) if number % 2 else (30, 5):
-            place = folder / "tonight"
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(place)
             shutil.copytree(folder / f"{days}_days", place)
             for stage in stages:
                 cost = timed(partial(_ingested, place, (stage,), fresh=False))
