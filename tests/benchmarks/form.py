@@ -106,11 +106,17 @@ def compared(costs: Mapping[str, list[Cost]], reference: str) -> dict[str, float
         figures[f"{name}_cpu_s"] = statistics.median(run.cpu_s for run in runs)
         if name != reference:
             pairs = list(zip(runs, costs[reference], strict=True))
-            figures[f"{name}_x_{reference}"] = statistics.median(run.wall_s / other.wall_s for run, other in pairs)
+            figures[f"{name}_x_{reference}"] = ratio(runs, costs[reference])
             figures[f"{name}_cpu_x_{reference}"] = statistics.median(
                 run.cpu_s / max(other.cpu_s, 1e-9) for run, other in pairs
             )
     return {key: round(value, 4) for key, value in figures.items()}
+
+
+def ratio(runs: Sequence[Cost], references: Sequence[Cost]) -> float:
+    """Return the median over rounds of the wall time over that of the reference in the round."""
+    pairs = zip(runs, references, strict=True)
+    return round(statistics.median(run.wall_s / other.wall_s for run, other in pairs), 4)
 
 
 def cpu_seconds() -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from form import MIN_ROUNDS, ROOT, Cost, Flags, Measured, compared, interleaved, run_benchmark, timed
+from form import MIN_ROUNDS, ROOT, Cost, Flags, Measured, compared, interleaved, ratio, run_benchmark, timed
 from generate_logs import Spec, draw_events, draw_items, write_logs
 from pyspark.sql import SparkSession
 
@@ -68,8 +68,8 @@ def _against_plain(spark: SparkSession, folder: Path, rows: int) -> dict[str, fl
         variants[f"plain_{form}"] = partial(_copied, spark, form, place)
     costs = interleaved(variants)
     figures = {f"ingest_{key}": value for key, value in compared(costs, "plain_json").items() if "_x_" not in key}
-    figures["ingest_vs_plain_json"] = _ratio(costs["json"], costs["plain_json"])
-    figures["ingest_vs_plain_csv"] = _ratio(costs["csv"], costs["plain_csv"])
+    figures["ingest_vs_plain_json"] = ratio(costs["json"], costs["plain_json"])
+    figures["ingest_vs_plain_csv"] = ratio(costs["csv"], costs["plain_csv"])
     return figures
 
 
@@ -129,12 +129,12 @@ def _on_histories(folder: Path, a_day: int) -> dict[str, float]:
                     costs.setdefault((days, stage.name), []).append(cost)
     figures = {f"{stage}_on_{days}_days_s": round(_median(runs), 3) for (days, stage), runs in costs.items()}
     for stage in stages:
-        figures[f"{stage.name}_ratio"] = _ratio(costs[30, stage.name], costs[5, stage.name])
+        figures[f"{stage.name}_ratio"] = ratio(costs[30, stage.name], costs[5, stage.name])
     nights = {}
     for days in (5, 30):
         of_stages = [costs[days, stage.name] for stage in stages]
         nights[days] = [_sum(night) for night in zip(*of_stages, strict=True)]
-    figures["incremental_ratio"] = _ratio(nights[30], nights[5])
+    figures["incremental_ratio"] = ratio(nights[30], nights[5])
     return figures
 
 
@@ -144,11 +144,6 @@ def _sum(costs: Sequence[Cost]) -> Cost:
 
 def _median(runs: Sequence[Cost]) -> float:
     return statistics.median(run.wall_s for run in runs)
-
-
-def _ratio(runs: Sequence[Cost], references: Sequence[Cost]) -> float:
-    pairs = zip(runs, references, strict=True)
-    return round(statistics.median(run.wall_s / reference.wall_s for run, reference in pairs), 4)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,13 @@ default limits: a quarter of all events by one user over none).
 """
 
 import shutil
-import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from form import Cost, Flags, Measured, compared, interleaved, run_benchmark
+from form import Flags, Measured, compared, interleaved, ratio, run_benchmark
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -61,17 +59,12 @@ def main(flags: Flags) -> Measured:
         sys.exit(f"the variants disagree: {num_sessions} sessions")
     figures = compared(costs, "sort_floor")
     figures["x_sort_floor"] = figures["splitter_x_sort_floor"]
-    figures["vs_window_lag"] = _ratio(costs, "window_lag", "splitter")
-    figures["skew_ratio"] = _ratio(costs, "by_default_skewed", "by_default")
+    figures["vs_window_lag"] = ratio(costs["window_lag"], costs["splitter"])
+    figures["skew_ratio"] = ratio(costs["by_default_skewed"], costs["by_default"])
     figures["shuffle_vs_floor"] = round(shuffled["splitter"] / shuffled["sort_floor"], 4)
     figures["splitter_events_per_s"] = round(num_events / figures["splitter_s"], 1)
     config = {"events": num_events, "sessions": num_sessions["splitter"], "gap_minutes": 30, "partitions": PARTITIONS}
     return Measured(config, figures)
-
-
-def _ratio(costs: Mapping[str, Sequence[Cost]], name: str, other: str) -> float:
-    pairs = zip(costs[name], costs[other], strict=True)
-    return round(statistics.median(run.wall_s / reference.wall_s for run, reference in pairs), 4)
 
 
 def _shuffle_bytes(spark: SparkSession) -> int:

@@ -3,8 +3,7 @@ from math import isnan
 
 import numpy as np
 import pytest
-import torch
-from tests.cluster.worlds import FIELDS, artifact_of, histories_of
+from tests.cluster.worlds import FIELDS, artifact_of, histories_of, scorer_of
 
 from intentrec.cluster import calibration
 from intentrec.cluster.calibration import fit_prior, half_lives, nearest_to_popularity, recentered
@@ -15,16 +14,6 @@ from intentrec.model.inference import Scorer
 
 ALLOWED = np.array([False, True, True, True])
 COUNTS = {1: np.array([0, 5, 0, 0]), 24: np.array([0, 5, 2, 9])}  # item 1 in the last hour, 3 most before it
-
-
-def scorer_of(*taste):
-    """A model of three items whose scores for user u are taste[u] times +1, -1 and 0."""
-    scorer = Scorer(artifact_of(3))
-    scorer.items_VD = torch.zeros(4, 8)
-    scorer.items_VD[1:, 0] = torch.tensor([1.0, -1.0, 0.0])
-    queries = torch.zeros(len(taste), 1, 8)
-    queries[:, 0, 0] = torch.tensor(taste)
-    return scorer, queries
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ from math import isnan
 
 import numpy as np
 import pytest
-import torch
-from tests.cluster.worlds import FIELDS, artifact_of, histories_of
+from tests.cluster.worlds import FIELDS, histories_of, scorer_of
 
 from intentrec.baselines import LastItems, TransitionTable
 from intentrec.cluster import mixing
@@ -11,21 +10,10 @@ from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.mixing import fit_mix
 from intentrec.cluster.priors import Prior
 from intentrec.metrics import Relevant
-from intentrec.model.inference import Scorer
 
 # 1 is followed by 2, 2 by 3, 3 by 1
 FOLLOWS = LastItems(TransitionTable.of(*(np.array(row) for row in ([1, 2, 3], [2, 3, 1], [1] * 3, [1] * 3)), 3))
 COUNTS = {1: np.array([0, 9, 0, 0]), 24: np.array([0, 9, 2, 99])}
-
-
-def scorer_of(*taste):
-    """Scores of user u: taste[u] for item 1, the opposite for item 2, 0 for item 3."""
-    scorer = Scorer(artifact_of(3))
-    scorer.items_VD = torch.zeros(4, 8)
-    scorer.items_VD[1:, 0] = torch.tensor([1.0, -1.0, 0.0])
-    queries = torch.zeros(len(taste), 1, 8)
-    queries[:, 0, 0] = torch.tensor(taste)
-    return scorer, queries
 
 
 @pytest.fixture

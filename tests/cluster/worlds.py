@@ -9,7 +9,7 @@ import torch
 from intentrec.cluster.priors import Prior
 from intentrec.cluster.scoring import ScoringPlan
 from intentrec.model.checkpoint import Artifact, Vocabulary, save_artifact
-from intentrec.model.inference import Histories
+from intentrec.model.inference import Histories, Scorer
 from intentrec.model.network import IntentNetwork
 from intentrec.model.shape import Catalogue, Field, preset_shape
 
@@ -67,3 +67,13 @@ def plan_of(num_items, k, artifact=None, folder=None, **changes):
         "k": k,
     }
     return ScoringPlan(**{**values, **changes})
+
+
+def scorer_of(*taste):
+    """A model of three items whose scores for user u are taste[u] times +1, -1 and 0."""
+    scorer = Scorer(artifact_of(3))
+    scorer.items_VD = torch.zeros(4, 8)
+    scorer.items_VD[1:, 0] = torch.tensor([1.0, -1.0, 0.0])
+    queries = torch.zeros(len(taste), 1, 8)
+    queries[:, 0, 0] = torch.tensor(taste)
+    return scorer, queries

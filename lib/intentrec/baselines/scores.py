@@ -31,6 +31,11 @@ class Additive(NamedTuple):
     columns: NDArray[np.int64]
     values: NDArray[np.float32]
 
+    def up_to(self, num_items: int) -> "Additive":
+        """Return it without the scores of later items than ``num_items``."""
+        known_R = self.columns <= num_items
+        return Additive(self.rows[known_R], self.columns[known_R], self.values[known_R])
+
     def starts(self, num_users: int) -> NDArray[np.int64]:
         """Return where each user's scores start, and at last where they end: int64, num_users + 1."""
         return np.searchsorted(self.rows, np.arange(num_users + 1)).astype(np.int64)

@@ -98,7 +98,7 @@ def candidates_of(
     size = scorer.shape.num_items + 1
     center_D = torch.tensor(prior.center)
     popularity = {life: log_popularity(day.counts, life)[:size] for life in lives}
-    evidence = {name: _up_to(found, size) for name, found in evidence.items()}
+    evidence = {name: found.up_to(size - 1) for name, found in evidence.items()}
     lists = _lists(scorer, day, (queries_UQD, queries_UQD - center_D), popularity, evidence)
     keys_M = np.unique(np.concatenate([_keys(items_UK, size) for items_UK in lists]))
     rows_M, items_M = np.divmod(keys_M, size)
@@ -156,11 +156,6 @@ def _products(queries_UQD: Tensor, items_VD: Tensor, rows_M: Indices, items_M: I
         rows, items = torch.from_numpy(rows_M[own]), torch.from_numpy(items_M[own])
         products_M[own] = (queries_UQD[rows] * items_VD[items][:, None]).sum(dim=2).amax(dim=1).numpy()
     return products_M
-
-
-def _up_to(found: Additive, size: int) -> Additive:
-    known_R = found.columns < size
-    return Additive(found.rows[known_R], found.columns[known_R], found.values[known_R])
 
 
 def _looked_up(found: Additive, keys_M: Indices, size: int) -> NDArray[np.float32]:

@@ -67,7 +67,7 @@ class Prior:
             found: source -> ``log_shares`` of the users.
             num_items: greatest item index; evidence for later ones is left out.
         """
-        parts = [(weight, _up_to(found[name], num_items)) for name, weight in self.evidence if weight]
+        parts = [(weight, found[name].up_to(num_items)) for name, weight in self.evidence if weight]
         return weighted_sum(parts, num_items) if parts else None
 
     def around(self, queries_BQD: Tensor) -> "Prior":
@@ -75,11 +75,6 @@ class Prior:
         if not len(queries_BQD):
             return self
         return replace(self, center=tuple(queries_BQD.double().mean(dim=(0, 1)).float().tolist()))
-
-
-def _up_to(found: Additive, num_items: int) -> Additive:
-    known_R = found.columns <= num_items
-    return Additive(found.rows[known_R], found.columns[known_R], found.values[known_R])
 
 
 def save_prior(folder: Path, prior: Prior) -> tuple[tuple[str, str, int], ...]:
