@@ -40,8 +40,7 @@ def ingest_events(run: Run) -> dict[str, int]:
     with _kept(judged), _snapshots(run) as snapshots:
         read, dates = _opened(judged)
         known = None if run.rebuild else _met_again(run, dates, bounds)
-        decided = stage.with_verdict(judged.where(F.col("kind") == "row"), known, books)
-        with _kept(decided):
+        with _decided(judged.where(F.col("kind") == "row"), known, books) as decided:
             counts = stage.count_rows(decided, read)
             settings = run.config.input
             stage.refuse_too_many(counts, settings.max_rejected_share, settings.max_rejected_share_of_file)
@@ -85,12 +84,20 @@ def _judged(
 
 
 @contextmanager
-def _kept(rows: DataFrame) -> Iterator[None]:
-    rows.persist()
+def _kept(rows: DataFrame) -> Iterator[DataFrame]:
     try:
-        yield
+        yield rows.persist()
     finally:
         rows.unpersist()
+
+
+@contextmanager
+def _decided(rows: DataFrame, known: DataFrame | None, books: Sequence[stage.Book]) -> Iterator[DataFrame]:
+    """Decide about every row; only what is met again is kept once more."""
+    with _kept(stage.met_ids(rows, known)) as met:
+        met.count()  # joins are planned by its size: mostly it is small enough to be sent to all tasks
+        with _kept(stage.decide_compared(rows, met, known, books)) as compared:
+            yield stage.decide_alone(rows, met).unionByName(compared)
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from intentrec.events import (
     Rejected,
     balance,
     count_rows,
+    decide_alone,
+    decide_compared,
     events_of,
+    met_ids,
     quarantine_of,
     read_rejected,
     refuse_too_many,
-    with_verdict,
 )
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE
 
@@ -25,6 +27,11 @@ JUDGED = (
     "event_id STRING, user_id STRING, item_id STRING, action STRING, occurred_at TIMESTAMP, sequence BIGINT, "
     "value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>, event_date DATE"
 )
+
+
+def decided_of(judged, events, books):
+    met = met_ids(judged, events)
+    return decide_alone(judged, met).unionByName(decide_compared(judged, met, events, books))
 
 
 def row(file, line, event_id, reason=None, sha256=None):
@@ -42,7 +49,7 @@ def stored(spark, *rows):
 
 
 def verdicts(spark, rows, events=None, books=()):
-    decided = with_verdict(spark.createDataFrame(rows, JUDGED), events, books)
+    decided = decided_of(spark.createDataFrame(rows, JUDGED), events, books)
     return {(found.source_file, found.line): (found.verdict, found.stored) for found in decided.collect()}
 
 
@@ -93,7 +100,7 @@ def test_the_books_and_both_tables_follow_from_the_verdicts(spark):
         row("a", 4, None, "bad_id"),
         row("b", 1, "e2"),
     ]
-    decided = with_verdict(spark.createDataFrame(rows, JUDGED), stored(spark, ("e2", "b", NINE)), [])
+    decided = decided_of(spark.createDataFrame(rows, JUDGED), stored(spark, ("e2", "b", NINE)), [])
     files = [("a", "sha-a"), ("b", "sha-b"), ("c", "sha-c")]
     counts = count_rows(decided, files)
     assert counts == {

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from intentrec.logs.opening import DamagedFileError, numbered_lines, sha256_of, unpacked, verify
+from intentrec.logs.opening import DamagedFileError, decoded_lines, line_blocks, sha256_of, unpacked, verify
 
 TEXT = b"".join(b"line %d of a log\n" % number for number in range(5000))
 
@@ -67,8 +67,8 @@ def test_the_hash_is_of_the_bytes_as_delivered():
 
 
 def test_lines_are_numbered_over_the_borders_of_blocks():
-    lines = [line for first, block in numbered_lines(io.BytesIO(TEXT * 20)) for line in block]
-    firsts = [(first, len(block)) for first, block in numbered_lines(io.BytesIO(TEXT * 20))]
+    lines = [line for _, block in line_blocks(io.BytesIO(TEXT * 20)) for line in decoded_lines(block)]
+    firsts = [(first, len(decoded_lines(block))) for first, block in line_blocks(io.BytesIO(TEXT * 20))]
     assert len(lines) == 100_000
     assert lines[-1] == "line 4999 of a log"
     assert len(firsts) > 1

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.logs.blocks import rows_of
 
 from intentrec.logs.opening import DamagedFileError, ForeignFileError
 from intentrec.logs.parquet_rows import check_parquet_columns, parquet_rows, verify_parquet
@@ -29,7 +30,8 @@ def written(table=TABLE):
 
 
 def rows(columns, path="a.parquet", nested=()):
-    return [row for chunk in parquet_rows(written(), path, columns, frozenset(nested)) for row in chunk.rows]
+    blocks = parquet_rows(written(), path, columns, frozenset(nested))
+    return [tuple(row) for _, _, row in rows_of(blocks)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_nested_values_become_json_where_they_may_be():
 
 
 def test_rows_are_numbered_from_one():
-    assert [chunk.lines for chunk in parquet_rows(written(), "a", {"user_id": "user"}, frozenset())] == [[1, 2]]
+    assert [line for line, _, _ in rows_of(parquet_rows(written(), "a", {"user_id": "user"}, frozenset()))] == [1, 2]
 
 
 def test_a_column_may_stand_in_the_folders_name():

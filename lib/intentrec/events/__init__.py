@@ -27,11 +27,13 @@ from intentrec.events.merging import (
     Count,
     balance,
     count_rows,
+    decide_alone,
+    decide_compared,
     events_of,
+    met_ids,
     quarantine_of,
     read_rejected,
     refuse_too_many,
-    with_verdict,
 )
 from intentrec.events.reasons import REASONS
 from intentrec.events.volume import refuse_odd_volume
@@ -50,6 +52,8 @@ __all__ = [
     "columns_of_snapshot",
     "compare_layout",
     "count_rows",
+    "decide_alone",
+    "decide_compared",
     "events_of",
     "generation_of",
     "items_from_catalogue",
@@ -58,6 +62,7 @@ __all__ = [
     "judge_items",
     "judge_users",
     "layout_of",
+    "met_ids",
     "micros_of",
     "plan_reading",
     "quarantine_of",
@@ -69,5 +74,4 @@ __all__ = [
     "refuse_too_many",
     "users_from_snapshot",
     "watermark_of",
-    "with_verdict",
 ]

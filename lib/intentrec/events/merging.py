@@ -16,8 +16,40 @@ _FEW = 9  # rows of a file
 _NO_SLIP = ("future", "too_late", "file_unreadable")  # the rows are sound, or there are none
 
 
-def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
-    """Decide about every row: ``accepted``, ``duplicate`` or ``quarantined``.
+def met_ids(judged: DataFrame, events: DataFrame | None) -> DataFrame:
+    """Return the event_ids of several rows, or of a row and an event: few, so only ids are shuffled to find them.
+
+    Args:
+        judged: rows as of ``judge``, kind ``row`` only.
+        events: EVENTS rows that may be met again; None for an empty table.
+
+    Returns:
+        One row per id: event_id.
+    """
+    ids = judged.where(F.col("event_id").isNotNull()).select("event_id", F.lit(1).alias("rows"))
+    if events is not None:
+        ids = ids.unionByName(events.select("event_id", F.lit(0).alias("rows")))
+    counted = ids.groupBy("event_id").agg(F.sum("rows").alias("tonight"), F.count("*").alias("all"))
+    return counted.where((F.col("tonight") > 0) & (F.col("all") > 1)).select("event_id")
+
+
+def decide_alone(judged: DataFrame, met: DataFrame) -> DataFrame:
+    """Decide about the rows whose id is met once, or that have none: ``accepted`` or ``quarantined``.
+
+    Args:
+        judged: rows as of ``judge``, kind ``row`` only.
+        met: of ``met_ids``.
+
+    Returns:
+        Those rows with ``verdict``, and ``stored``: whether EVENTS holds this very row already, here false.
+    """
+    alone = judged.join(met, "event_id", "left_anti")  # rows without an id as well
+    verdict = F.when(F.col("reason").isNull() & F.col("event_id").isNotNull(), "accepted").otherwise("quarantined")
+    return alone.withColumns({"verdict": verdict, "stored": F.lit(False)})
+
+
+def decide_compared(judged: DataFrame, met: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
+    """Decide about the rows whose id is met again: ``accepted``, ``duplicate`` or ``quarantined``.
 
     Of rows with one event_id the smallest (source_file, line) wins, but one that is in ``events`` because of its
     own file wins over it; so a file that is read again, after a crash or for a replay, keeps what it had, even
@@ -26,29 +58,14 @@ def with_verdict(judged: DataFrame, events: DataFrame | None, books: Iterable[Bo
 
     Args:
         judged: rows as of ``judge``, kind ``row`` only.
+        met: of ``met_ids``.
         events: EVENTS rows that may be met again; None for an empty table.
         books: what was booked before, to tell the contents of one path apart.
 
     Returns:
-        The rows with ``verdict``, and ``stored``: whether EVENTS holds this very row already.
+        Those rows with ``verdict`` and ``stored``, as of ``decide_alone``.
     """
-    met = _met_ids(judged, events)
-    alone = judged.join(met, "event_id", "left_anti")  # rows without an id as well
-    verdict = F.when(F.col("reason").isNull() & F.col("event_id").isNotNull(), "accepted").otherwise("quarantined")
-    decided = alone.withColumns({"verdict": verdict, "stored": F.lit(False)})
-    return decided.unionByName(_compared(judged.join(met, "event_id", "left_semi"), events, books))
-
-
-def _met_ids(judged: DataFrame, events: DataFrame | None) -> DataFrame:
-    """Return the event_ids of several rows, or of a row and an event: few, so only ids are shuffled to find them."""
-    ids = judged.where(F.col("event_id").isNotNull()).select("event_id", F.lit(1).alias("rows"))
-    if events is not None:
-        ids = ids.unionByName(events.select("event_id", F.lit(0).alias("rows")))
-    counted = ids.groupBy("event_id").agg(F.sum("rows").alias("tonight"), F.count("*").alias("all"))
-    return counted.where((F.col("tonight") > 0) & (F.col("all") > 1)).select("event_id")
-
-
-def _compared(sound: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
+    sound = judged.join(met, "event_id", "left_semi")
     columns = sound.columns
     sound = (
         _with_own(sound, events, books)

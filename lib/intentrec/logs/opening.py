@@ -104,31 +104,36 @@ def verify(file: BinaryIO, path: str) -> None:
         raise DamagedFileError(f"cannot be unpacked to its end: {error}") from None
 
 
-def numbered_lines(file: BinaryIO, encoding: str = "utf-8") -> Iterator[tuple[int, list[str]]]:
-    """Yield blocks of lines with the number of their first line, from 1; line ends and a leading BOM are cut.
+def line_blocks(file: BinaryIO, encoding: str = "utf-8") -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, some 1 MB at once, with the number of their first, from 1; a leading BOM is cut.
 
-    A line that cannot be decoded or is longer than ``LINE_LIMIT`` comes as ``Refused``. Memory is bounded by
-    one block and one line.
+    A block has no line end behind its last line. Memory is bounded by one block and one line: of a line that is
+    longer than ``LINE_LIMIT`` no more is kept than tells so.
     """
     number, rest = 1, b""
     block = file.read(_BLOCK)
     if encoding == "utf-8":
         block = block.removeprefix(b"\xef\xbb\xbf")
     while block:
-        *lines, rest = (rest + block).split(b"\n")
-        if lines:
-            yield number, _decoded(lines, encoding)
-            number += len(lines)
-        rest = rest[: LINE_LIMIT + 2]  # one byte over the limit still tells that it was longer, "\r" apart
+        text = rest + block
+        end = text.rfind(b"\n")
+        if end >= 0:
+            yield number, text[:end]
+            number += text.count(b"\n", 0, end) + 1
+        rest = text[end + 1 : end + LINE_LIMIT + 3]  # one byte over the limit, "\r" apart
         block = file.read(_BLOCK)
     if rest:
-        yield number, _decoded([rest], encoding)
+        yield number, rest
 
 
-def _decoded(lines: list[bytes], encoding: str) -> list[str]:
-    joined = b"\n".join(lines)
+def decoded_lines(block: bytes, encoding: str = "utf-8") -> list[str]:
+    """Return the lines of a block without their ends.
+
+    A line that cannot be decoded or is longer than ``LINE_LIMIT`` comes as ``Refused``.
+    """
+    lines = block.split(b"\n")
     try:
-        texts = joined.decode(encoding).split("\n")
+        texts = block.decode(encoding).split("\n")
         if len(texts) == len(lines) and max(map(len, lines)) <= LINE_LIMIT:
             return [text.removesuffix("\r") for text in texts]
     except UnicodeDecodeError:

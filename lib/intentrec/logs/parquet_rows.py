@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from intentrec.logs.blocks import Block
 from intentrec.logs.opening import DamagedFileError, ForeignFileError
-from intentrec.logs.rows import Chunk
 
 _ROWS = 8192
 
@@ -30,7 +30,7 @@ def verify_parquet(file: BinaryIO, columns: Mapping[str, str]) -> None:
         raise DamagedFileError(f"not Parquet to its end: {' '.join(str(error).split())}") from None
 
 
-def parquet_rows(file: BinaryIO, path: str, columns: Mapping[str, str], nested: frozenset[str]) -> Iterator[Chunk]:
+def parquet_rows(file: BinaryIO, path: str, columns: Mapping[str, str], nested: frozenset[str]) -> Iterator[Block]:
     """Yield the rows of a Parquet file; the line is the row's number, from 1, and no raw text is kept.
 
     A column that is not in the file may stand in the folder's name as ``column=value``. Time stamps become ISO
@@ -45,11 +45,9 @@ def parquet_rows(file: BinaryIO, path: str, columns: Mapping[str, str], nested: 
     folders = dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
     first = 1
     for batch in opened.iter_batches(_ROWS, columns=_present(opened, columns)):
-        texts = [_texts(batch, ours, theirs, folders, ours in nested).to_pylist() for ours, theirs in columns.items()]
-        size = batch.num_rows
-        nothing: list[str | None] = [None] * size
-        yield Chunk([*range(first, first + size)], nothing, nothing, nothing, [*zip(*texts, strict=True)])
-        first += size
+        texts_N = [_texts(batch, ours, theirs, folders, ours in nested) for ours, theirs in columns.items()]
+        yield Block.of_sound_rows(first, None, texts_N, batch.num_rows)
+        first += batch.num_rows
 
 
 def check_parquet_columns(file: BinaryIO, path: str, columns: Mapping[str, str], nested: frozenset[str]) -> None:

@@ -12,10 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from intentrec.config import Derived
 from intentrec.errors import ConfigError
+from intentrec.logs.blocks import Block
+from intentrec.logs.csv_rows import CsvForm, csv_rows
 from intentrec.logs.finding import LogFile
+from intentrec.logs.json_rows import json_rows
 from intentrec.logs.opening import DamagedFileError, ForeignFileError, sha256_of, unpacked, verify
 from intentrec.logs.parquet_rows import check_parquet_columns, parquet_rows, verify_parquet
-from intentrec.logs.rows import Chunk, CsvForm, csv_rows, json_rows
 
 _FIXED = ("kind", "source_file", "content_sha256", "line", "raw", "reason", "detail")
 _MOST_TASKS = 2048  # files beyond that share tasks
@@ -164,18 +166,17 @@ def read_file(file: BinaryIO, path: str, asked: Asked, known: Sequence[str]) -> 
         yield _notice(path, "known", sha256, None, asked)
         return
     try:
-        for chunk in _chunks(file, path, asked):
-            yield _batch(path, sha256, chunk, asked)
+        for block in _blocks(file, path, asked):
+            yield _batch(path, sha256, block, asked)
     except DamagedFileError as error:
-        damaged = Chunk([cast(int, None)], [None], ["file_unreadable"], [str(error)], [(None,) * len(asked.columns)])
-        yield _batch(path, sha256, damaged, asked)
+        yield _batch(path, sha256, _damaged(error, len(asked.columns)), asked)
     except ForeignFileError as error:
         yield _notice(path, "foreign", sha256, str(error), asked)
         return
     yield _notice(path, "file", sha256, None, asked)
 
 
-def _chunks(file: BinaryIO, path: str, asked: Asked) -> Iterator[Chunk]:
+def _blocks(file: BinaryIO, path: str, asked: Asked) -> Iterator[Block]:
     if asked.format in ("parquet", "delta"):
         verify_parquet(file, asked.columns)
         check_parquet_columns(file, path, asked.columns, asked.nested)
@@ -189,24 +190,25 @@ def _chunks(file: BinaryIO, path: str, asked: Asked) -> Iterator[Chunk]:
         yield from csv_rows(plain, asked.columns, asked.csv)
 
 
-def _batch(path: str, sha256: str, chunk: Chunk, asked: Asked) -> Any:
-    size = len(chunk.lines)
-    columns = dict(zip(asked.columns, zip(*chunk.rows, strict=True), strict=True))
-    texts: list[Sequence[str | None]] = [_kept(asked.patterns.get(ours), column) for ours, column in columns.items()]
-    texts += [[text] * size for text in asked.constants.values()]
-    fixed = [["row"] * size, [path] * size, [sha256] * size, chunk.lines, chunk.raws, chunk.reasons, chunk.details]
-    arrays = [
-        pa.array(values, pa.int64() if name == "line" else pa.string())
-        for name, values in zip(_FIXED, fixed, strict=True)
-    ]
-    arrays += [pa.array(values, pa.string()) for values in texts]
+def _damaged(error: DamagedFileError, width: int) -> Block:
+    line_1, nothing_1 = pa.nulls(1, pa.int64()), pa.nulls(1, pa.string())
+    reason_1, detail_1 = pa.array(["file_unreadable"]), pa.array([str(error)])
+    return Block(line_1, nothing_1, reason_1, detail_1, [nothing_1] * width)
+
+
+def _batch(path: str, sha256: str, block: Block, asked: Asked) -> Any:
+    size = len(block)
+    arrays = [pa.repeat(text, size) for text in ("row", path, sha256)]
+    arrays += [block.lines_N, block.raws_N, block.reasons_N, block.details_N]
+    for ours, texts_N in zip(asked.columns, block.columns_N, strict=True):
+        pattern = asked.patterns.get(ours)
+        arrays.append(texts_N if pattern is None else pa.array(_kept(pattern, texts_N.to_pylist()), pa.string()))
+    arrays += [pa.repeat(text, size) for text in asked.constants.values()]
     return pa.RecordBatch.from_arrays(arrays, [*_FIXED, *asked.names])
 
 
-def _kept(pattern: re.Pattern[str] | None, texts: Sequence[str | None]) -> Sequence[str | None]:
+def _kept(pattern: re.Pattern[str], texts: Sequence[str | None]) -> Sequence[str | None]:
     """Return what the pattern's group (without one: the pattern) matches in each text; nothing is null."""
-    if pattern is None:
-        return texts
     group = pattern.groups
     found = (None if text is None else pattern.search(text) for text in texts)
     return [(match.group(group) or None) if match else None for match in found]
