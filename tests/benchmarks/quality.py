@@ -58,14 +58,14 @@ def main(argv: list[str] | None = None) -> int:
             "protocol": flags.protocol,
             "data": flags.data.name,
             "seed": flags.seed,
-            **_flat(config),
+            **flat(config),
         },
         "environment": environment(),
         "figures": {},
     }
     work = flags.out.with_suffix(".work")
-    _claim(work, result["config"])
-    _run(flags.protocol, flags.data, config, work, lambda figures: _write(flags.out, result, figures))
+    claim(work, result["config"])
+    _run(flags.protocol, flags.data, config, work, lambda figures: write(flags.out, result, figures))
     print(table(json.loads(flags.out.read_text())))
     return 0
 
@@ -104,12 +104,13 @@ def _run(
         )
 
 
-def _flat(config: QualityConfig) -> dict[str, object]:
+def flat(config: QualityConfig) -> dict[str, object]:
+    """Return all values by ``section.name``."""
     sections = config.model_dump(mode="json")
     return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
 
 
-def _claim(work: Path, config: object) -> None:
+def claim(work: Path, config: object) -> None:
     """End the program where the folder holds the work of other flags."""
     work.mkdir(parents=True, exist_ok=True)
     path, text = work / "config.json", json.dumps(config, sort_keys=True)
@@ -118,7 +119,8 @@ def _claim(work: Path, config: object) -> None:
     path.write_text(text)
 
 
-def _write(out: Path, result: dict[str, object], figures: dict[str, float]) -> None:
+def write(out: Path, result: dict[str, object], figures: dict[str, float]) -> None:
+    """Write the report as a whole, or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     new = out.with_suffix(".new")
     new.write_text(json.dumps({**result, "figures": figures}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
