@@ -101,7 +101,8 @@ def days(folder, num_days=6, packed=True):
         for number in range(60):
             start = begin_ms + day * 86_400_000 + 21_000 + number * 1_430_000
             for place, item in enumerate(walk(random, int(random.integers(2, 5)))):
-                item = 900 if (day, number, place) == (num_days - 1, 5, 1) else item  # there on the last day alone
+                newest = (day, number) == (num_days - 1, 5) and place < 2
+                item = 900 if newest else item  # there on the last day alone
                 late = (
                     30 * 86_400_000 * (number == 7 and place == 1)
                 )  # some clicks come weeks after their session began

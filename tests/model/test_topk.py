@@ -107,3 +107,13 @@ def test_of_several_queries_an_item_gets_the_greatest_score(monkeypatch, biased)
     queries_BQD, items_VD, bias_V = torch.randn(9, 3, 8), torch.randn(100, 8), torch.randn(100)
     scores_BV = (queries_BQD @ items_VD.T).amax(dim=1) + (bias_V if biased else 0)
     assert_exact(top_k(queries_BQD, items_VD, 7, bias_V=bias_V if biased else None), scores_BV, 7)
+
+
+@pytest.mark.parametrize("name", ["excluded", "additive"])
+@pytest.mark.parametrize("item", [4, -1])
+def test_an_item_without_a_row_is_refused_and_not_taken_for_one_of_another_query(name, item):
+    entries = (
+        Ragged.of([np.array([item])], [np.ones(1, np.float32)]) if name == "additive" else Ragged.of([np.array([item])])
+    )
+    with pytest.raises(ValueError, match=f"{name}: items 0 to 3 wanted"):
+        top_k(torch.ones(1, 1), torch.ones(4, 1), 2, **{name: entries})

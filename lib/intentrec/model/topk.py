@@ -39,6 +39,11 @@ class Ragged:
         starts_B = torch.from_numpy(np.concatenate([[0], lengths.cumsum()]).astype(np.int64))
         return cls(starts_B, _joined(items, np.int64), None if values is None else _joined(values, np.float32))
 
+    def check(self, name: str, num_items: int) -> None:
+        """Raise ValueError where an item has no row: it would be taken for an item of another query."""
+        if len(self.items_N) and not (int(self.items_N.min()) >= 0 and int(self.items_N.max()) < num_items):
+            raise ValueError(f"{name}: items 0 to {num_items - 1} wanted, got {int(self.items_N.max())}")
+
     def flat(self, rows: slice, stride: int) -> tuple[Tensor, Tensor | None]:
         """Return positions in a [R, stride] buffer of the entries of ``rows``, and their values."""
         starts_R = self.starts_B[rows.start : rows.stop + 1]
@@ -83,7 +88,13 @@ def top_k(
         bias_V: float32 added to every query's scores; -inf leaves an item out for all.
         excluded: items left out, per query.
         additive: scores added, per query.
+
+    Raises:
+        ValueError: an item of ``excluded`` or ``additive`` is no row of ``items_VD``.
     """
+    for name, ragged in (("excluded", excluded), ("additive", additive)):
+        if ragged is not None:
+            ragged.check(name, len(items_VD))
     device, rows, num_items = queries_BD.device, len(queries_BD), len(items_VD)
     groups = -(-num_items // GROUP)
     queries_BQD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]

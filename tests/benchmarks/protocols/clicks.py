@@ -74,6 +74,7 @@ class Clicks:
             "vsknn": _Before(self.index, before),
         }
         numbers_V = np.arange(num_items + 1)
+        users = _known_to(users, num_items)
         return JudgedDay(users, counts, (numbers_V > 0) & (numbers_V <= num_known), sources)
 
     def between(self, since: int, until: int, context_s: int = 0) -> EventArrays:
@@ -122,6 +123,12 @@ class Clicks:
             users, events.items_N, events.times_N, (), True, users, events.times_N, events.features_CN
         )  # one sequence per user, in the order of users
         return JudgedUsers(users, histories_of(part, start, stop), seen, relevant)
+
+
+def _known_to(users: JudgedUsers, num_items: int) -> JudgedUsers:
+    """Leave the items that came later out of what lists may not repeat and neighbours are looked up by."""
+    seen = [own[own <= num_items] for own in users.seen]
+    return replace(users, seen=seen, current=None if users.current is None else seen)
 
 
 def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
