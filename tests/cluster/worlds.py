@@ -2,19 +2,32 @@
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import torch
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from intentrec.cluster.priors import Prior
-from intentrec.cluster.scoring import ScoringPlan
+from intentrec.cluster.scoring import ScoringPlan, tasks
 from intentrec.model.checkpoint import Artifact, Vocabulary, save_artifact
 from intentrec.model.inference import Histories, Scorer
 from intentrec.model.network import IntentNetwork
 from intentrec.model.shape import Catalogue, Field, preset_shape
+from intentrec.tables import CANDIDATES
 
 DAY = date(2024, 5, 2)
 FIELDS = (Field("action", 2), Field("categories", 3, columns=2))
+USERS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("items", pa.list_(pa.int32())),
+        ("times", pa.list_(pa.int64())),
+        ("features", pa.list_(pa.int32())),
+        ("seen", pa.list_(pa.int32())),
+    ]
+)
 NAMES = {"action": ("view", "buy"), "categories": ("red", "green", "blue")}
 
 
@@ -77,3 +90,26 @@ def scorer_of(*taste):
     queries = torch.zeros(len(taste), 1, 8)
     queries[:, 0, 0] = torch.tensor(taste)
     return scorer, queries
+
+
+def lists_of(plan, histories, seen):
+    """Run what Spark runs in a task, here."""
+    users = [f"u{row}" for row in range(len(seen))]
+    arrays = [
+        pa.array([np.asarray(own).tolist() for own in rows])
+        for rows in (histories.items, histories.times, histories.features, seen)
+    ]
+    batch = pa.Table.from_arrays([pa.array(users), *arrays], USERS.names).cast(USERS).to_batches()[0]
+    task = tasks._task(SimpleNamespace(value=plan), to_arrow_schema(CANDIDATES.schema))
+    return [row for made in task([batch.slice(0, 0), batch]) for row in made.to_pylist()]
+
+
+def scores_BV(artifact, histories, plan):
+    """The network's scores with the prior, by plain matrix products; -inf where an item may not be recommended."""
+    scorer = Scorer(artifact)
+    num_known = artifact.shape.num_items + 1
+    scores = (scorer.encode(histories).queries_BQD[:, 0] @ scorer.items_VD.T).numpy() + plan.bias_V[:num_known]
+    return np.where(plan.allowed[:num_known], scores, -np.inf)
+
+
+ONE_USER = Histories([np.array([2, 5])], [np.array([1_700_100_000, 1_700_100_060])], [np.ones(6, np.int64)])

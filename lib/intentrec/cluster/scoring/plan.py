@@ -1,0 +1,72 @@
+"""What every task needs, and its model, loaded once per Python worker.
+
+V items + 1 (0 is padding)
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intentrec.cluster.judging import Indices
+from intentrec.cluster.priors import Prior
+from intentrec.model.checkpoint import load_artifact
+from intentrec.model.inference import Scorer
+from intentrec.model.shape import Field
+
+_ROWS_PER_TASK = 10_000  # some seconds of work
+_LEAST_TASKS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringPlan:
+    """What every task needs beside the model; broadcast once.
+
+    Attributes:
+        folder: of the model; None: no model, all lists are popularity.
+        files: its (name, sha256, bytes); every worker compares them before it scores.
+        fields: the event features in ``histories``.
+        items: ids; place i holds the item of index i.
+        prior: of the model; None without one.
+        bias_V: float32, the prior's, added to the model's scores.
+        allowed: bool [V], whether an item may be recommended.
+        filler: item indices that fill short lists, best first; all may be recommended.
+        filler_scores: float32 of the same, never rising.
+        k: items of a list.
+    """
+
+    folder: str | None
+    files: tuple[tuple[str, str, int], ...]
+    fields: tuple[Field, ...]
+    items: tuple[str, ...]
+    prior: Prior | None
+    bias_V: NDArray[np.float32]
+    allowed: NDArray[np.bool_]
+    filler: Indices
+    filler_scores: NDArray[np.float32]
+    k: int
+
+
+def num_tasks(num_rows: int) -> int:
+    """Return into how many tasks rows are split: by their number alone, not by the cores of this machine.
+
+    The last bit of a score depends on which users share a batch, so the same users must always share one.
+    """
+    return max(_LEAST_TASKS, -(-num_rows // _ROWS_PER_TASK))
+
+
+def load_scorer(plan: ScoringPlan) -> Scorer:
+    """Load the plan's model once per Python worker, not once per task.
+
+    Raises:
+        InputError: a file of the model is missing or changed.
+    """
+    assert plan.folder is not None
+    return _scorer(plan.folder, plan.files)
+
+
+@lru_cache(maxsize=1)
+def _scorer(folder: str, files: tuple[tuple[str, str, int], ...]) -> Scorer:
+    return Scorer(load_artifact(Path(folder), files))

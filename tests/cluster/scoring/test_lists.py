@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+from tests.cluster.worlds import FIELDS, ONE_USER, artifact_of, ids, lists_of, plan_of, scores_BV
+
+from intentrec.cluster.scoring.columns import FALLBACK, MODEL, Lists
+from intentrec.cluster.scoring.lists import ListMaker
+from intentrec.model.inference import Histories
+from intentrec.model.shape import Field
+
+pytestmark = pytest.mark.usefixtures("spark")  # types become Arrow's only where a session is active
+
+
+def test_a_short_list_is_filled_with_what_is_popular_and_scores_go_on_falling(tmp_path):
+    artifact = artifact_of(8)  # tonight has 12 items; 9 to 12 are new to the model
+    filler = np.array([9, 4, 11, 1, 10])
+    plan = plan_of(
+        12, 5, artifact, tmp_path / "m", allowed=np.isin(np.arange(13), filler), filler=filler,
+        filler_scores=np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32),
+    )  # fmt: skip
+    wanted = scores_BV(artifact, ONE_USER, plan)[0]
+    (row,) = lists_of(plan, ONE_USER, [[4, 11]])
+    ours, *filled = row["items"]
+    assert (ours["item_id"], ours["source"]) == ("i01", "model")
+    assert ours["score"] == pytest.approx(wanted[1], abs=1e-6)
+    assert [(item["item_id"], item["source"], item["intent"], item["because_item_id"]) for item in filled] == [
+        ("i09", "fallback", None, None), ("i10", "fallback", None, None),
+    ]  # fmt: skip
+    drop = min(0.0, ours["score"] - np.float32(0.9))
+    assert [item["score"] for item in filled] == pytest.approx([0.9 + drop, 0.5 + drop], abs=1e-6)
+
+
+@pytest.mark.parametrize("last", [-1e-10, -20.0, 0.3, 5.0])
+def test_no_filled_row_stands_above_the_models_last(last):
+    plan = plan_of(3, 3, filler_scores=np.array([0.9, 0.9, 0.1], np.float32))
+    lists = Lists.empty(1, 3)
+    lists.items_BK[0, 0], lists.scores_BK[0, 0] = 4, last
+    filled = ListMaker(plan, None)._filled(lists, [np.zeros(0, np.int64)])
+    assert (np.diff(filled.scores_BK[0]) <= 0).all()
+    assert filled.items_BK.tolist() == [[4, 1, 2]]
+    assert filled.sources_BK.tolist() == [[MODEL, FALLBACK, FALLBACK]]
+
+
+def test_without_a_model_lists_are_popularity_and_no_intent_is_named():
+    (row,) = lists_of(plan_of(6, 3), ONE_USER, [[1, 3]])
+    names = [(item["item_id"], item["source"], item["intent"], item["because_item_id"]) for item in row["items"]]
+    assert names == [(name, "fallback", None, None) for name in ("i02", "i04", "i05")]
+    assert [item["score"] for item in row["items"]] == pytest.approx([0.74, 0.42, 0.26])  # 0.9 falling by 0.16
+    assert (row["heads"], row["head_weights"], row["embedding"]) == ([], [], [])
+
+
+def test_a_list_stays_short_where_nothing_is_left():
+    (row,) = lists_of(plan_of(4, 3), ONE_USER, [[1, 3]])
+    assert [item["item_id"] for item in row["items"]] == ["i02", "i04"]
+
+
+def test_an_item_that_the_network_alone_would_not_have_listed_is_the_priors(tmp_path):
+    artifact = artifact_of(8)
+    alone = np.argsort(-scores_BV(artifact, ONE_USER, plan_of(8, 3))[0], kind="stable")[:8]
+    bias_V = np.zeros(9, np.float32)
+    bias_V[alone[5]] = 50.0  # far down without the prior
+    bias_V[alone[1]] = 40.0  # listed without it too
+    (row,) = lists_of(plan_of(8, 3, artifact, tmp_path / "m", bias_V=bias_V), ONE_USER, [[]])
+    listed = [(item["item_id"], item["source"]) for item in row["items"]]
+    names = ("", *ids(8))
+    assert listed == [(names[alone[5]], "prior"), (names[alone[1]], "model"), (names[alone[0]], "model")]
+    (row,) = lists_of(plan_of(8, 3, artifact, tmp_path / "m"), ONE_USER, [[]])
+    assert [item["source"] for item in row["items"]] == ["model"] * 3
+
+
+def test_the_reason_is_the_nearest_item_of_the_users_own_history(tmp_path):
+    artifact = artifact_of(4)
+    artifact.weights["categories.weight"] = artifact.weights.pop("items.categories.weight") * 0
+    artifact.weights["items.categories.weight"] = artifact.weights.pop("categories.weight")
+    vectors = torch.zeros(5, 8)
+    vectors[1, 0] = vectors[2, 1] = 1.0
+    vectors[3, :2] = torch.tensor([0.9, 0.1])  # beside 1
+    vectors[4, :2] = torch.tensor([0.1, 0.9])  # beside 2
+    artifact.weights["items.ids.weight"] = vectors
+    past = [np.array([2, 1]), np.array([2]), np.array([0])]
+    histories = Histories(
+        past, [1_700_100_000 + np.arange(len(own)) for own in past], [np.ones(3 * len(own), int) for own in past]
+    )
+    rows = lists_of(plan_of(4, 2, artifact, tmp_path / "m"), histories, [[1, 2], [1, 2], [1, 2]])
+    because = [{item["item_id"]: item["because_item_id"] for item in row["items"]} for row in rows]
+    assert because == [{"i03": "i01", "i04": "i02"}, {"i03": "i02", "i04": "i02"}, {"i03": None, "i04": None}]
+
+
+def test_a_model_of_other_event_features_reads_those_that_it_knows(tmp_path):
+    artifact = artifact_of(8, fields=(Field("device", 2), Field("action", 2)))
+    tonight = plan_of(8, 3, artifact, tmp_path / "m", fields=FIELDS)
+    own = Histories(ONE_USER.items, ONE_USER.times, [np.array([0, 0, 1, 1])])  # no device, the action
+    wanted = np.argsort(-scores_BV(artifact, own, tonight)[0], kind="stable")[:3]
+    (row,) = lists_of(tonight, ONE_USER, [[]])
+    assert [item["item_id"] for item in row["items"]] == [tonight.items[index] for index in wanted]

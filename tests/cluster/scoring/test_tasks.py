@@ -1,0 +1,54 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from tests.cluster.worlds import DAY, artifact_of, histories_of, plan_of, scores_BV
+
+from intentrec.cluster.scoring import load_scorer, score
+from intentrec.errors import InputError
+from intentrec.model.inference import Histories
+from intentrec.tables import HISTORIES
+
+
+def test_spark_scores_as_torch_does_and_lists_nothing_seen_or_unavailable(spark, tmp_path):
+    artifact, lengths = artifact_of(30), [1 + row % 7 for row in range(40)]
+    histories = histories_of(lengths, 33)  # 31 to 33 came after the model's vocabulary
+    random = np.random.default_rng(5)
+    seen = [np.unique(random.integers(1, 34, 6)) for _ in lengths]
+    allowed = np.arange(34) % 4 > 0
+    bias_V = random.random(34).astype(np.float32)
+    plan = plan_of(33, 10, artifact, tmp_path / "m", allowed=allowed, bias_V=bias_V, filler=np.flatnonzero(allowed))
+    known = Histories([np.where(own > 30, 0, own) for own in histories.items], histories.times, histories.features)
+    limits = [2, 3, 3]
+    known.features[:] = [
+        np.where(own > np.repeat(limits, length), 0, own) for own, length in zip(known.features, lengths, strict=True)
+    ]
+    wanted = scores_BV(artifact, known, plan)
+    rows = [
+        (DAY, f"u{row:02d}", histories.items[row].tolist(), histories.times[row].tolist(),
+         histories.features[row].tolist(), seen[row].tolist(), lengths[row], datetime(2024, 5, 1, tzinfo=UTC))
+        for row in range(len(lengths))
+    ]  # fmt: skip
+    frame = spark.createDataFrame(rows, HISTORIES.schema)
+    shared = spark.sparkContext.broadcast(plan)
+    lists = {row["user_id"]: row for row in score(frame.repartition(3), shared, 40).collect()}
+    assert len(lists) == 40
+    for row, own in enumerate(seen):
+        scores = wanted[row].copy()
+        scores[own[own <= 30]] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:10]
+        listed = lists[f"u{row:02d}"]["items"]
+        assert [item["item_id"] for item in listed] == [plan.items[index] for index in best]
+        assert [item["score"] for item in listed] == pytest.approx(scores[best], abs=1e-5)
+    assert {row["user_id"]: row for row in score(frame.coalesce(1), shared, 40).collect()} == lists
+
+
+def test_a_damaged_model_is_named_before_any_task_starts(spark, tmp_path):
+    plan = plan_of(8, 2, artifact_of(8), tmp_path / "damaged")
+    weights = tmp_path / "damaged" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.raises(InputError, match=r"damaged/weights.safetensors: has other bytes .*; restore .* or train again"):
+        load_scorer(plan)
+    nobody = spark.createDataFrame([], HISTORIES.schema)
+    with pytest.raises(InputError, match=r"damaged/weights.safetensors: has other bytes"):
+        score(nobody, spark.sparkContext.broadcast(plan), 0)
