@@ -5,7 +5,7 @@ import pytest
 
 from intentrec.config import EventSource, Snapshot
 from intentrec.errors import InputError
-from intentrec.logs import find_files
+from intentrec.logs import find_files, find_local_files
 
 DAY = date(2024, 5, 2)
 
@@ -28,6 +28,7 @@ def test_files_are_listed_by_path_with_size_and_time_without_markers(tmp_path):
     assert (files[0].size, files[0].remote) == (3, False)
     assert files[0].modified_at == datetime(2024, 5, 1, 9, 0, 0, 123456, UTC)
     assert names(find_files(None, source(f"file://{tmp_path}"), DAY)) == ["a.json", "b.json", "c.txt"]
+    assert find_local_files(source(tmp_path / "*.json"), DAY) == files
 
 
 def test_a_run_date_in_the_path_stands_for_the_days_looked_back_on(tmp_path):
@@ -44,6 +45,8 @@ def test_a_run_date_in_the_path_stands_for_the_days_looked_back_on(tmp_path):
 def test_no_file_is_an_error_that_names_the_glob(tmp_path):
     with pytest.raises(InputError, match=r"nothing-\*: no file matches; deliver the files or correct the path"):
         find_files(None, source(tmp_path / "nothing-*"), DAY)
+    with pytest.raises(InputError, match=r"nothing-\*: no file matches"):
+        find_local_files(source(tmp_path / "nothing-*"), DAY)
     with pytest.raises(InputError, match="no file matches for the 3 days to 2024-05-02"):
         find_files(None, source(tmp_path / "{run_date}"), DAY)
 

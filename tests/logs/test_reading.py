@@ -6,8 +6,9 @@ import pytest
 
 from intentrec.config import Derived
 from intentrec.errors import ConfigError
-from intentrec.logs import Asked, find_files, read_rows
+from intentrec.logs import Asked, find_files, read_head, read_rows
 from intentrec.logs.finding import LogFile
+from intentrec.logs.opening import DamagedFileError, ForeignFileError
 from intentrec.logs.reading import num_tasks, read_file
 
 COLUMNS = {"user_id": "user", "item_id": "item"}
@@ -132,3 +133,20 @@ def test_files_are_read_by_spark(spark, tmp_path):
     (tmp_path / "a.csv").unlink()
     gone = read_rows(spark, files, Asked.of("csv", COLUMNS, (), {}), {}).where("kind = 'foreign'").collect()
     assert [row.detail for row in gone] == ["cannot be opened: No such file or directory"]
+
+
+def test_the_head_of_a_file_is_read_without_its_end_and_damage_is_told(tmp_path):
+    rows = "".join(f"{user},tea\n" for user in range(20_000))
+    (tmp_path / "a.csv").write_text("user,item\n" + "ann\n" + rows)
+    asked = Asked.of("csv", {"user_id": Derived(column="user", pattern="^.")}, (), {})
+    head = read_head(str(tmp_path / "a.csv"), asked, 3)
+    assert [(row["reason"], row["user_id"]) for row in head] == [("malformed_row", None), (None, "0"), (None, "1")]
+    packed = gzip.compress(b"user,item\nann,tea\n")
+    (tmp_path / "a.csv.gz").write_bytes(packed[:-9])
+    with pytest.raises(DamagedFileError, match="cannot be read"):
+        read_head(str(tmp_path / "a.csv.gz"), asked, 3)
+    with pytest.raises(DamagedFileError, match="cannot be read"):
+        read_head(str(tmp_path / "none.csv"), asked, 3)
+    (tmp_path / "b.csv").write_text("who\nann\n")
+    with pytest.raises(ForeignFileError, match="column 'user'"):
+        read_head(str(tmp_path / "b.csv"), asked, 3)

@@ -9,8 +9,8 @@ _PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _MOST_US = 2**63 - 1
 _SLIPS = (1_000, 1_000_000, 1_000_000_000)
 
-_ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}(:?\d{2})?)?)?$"
-_OFFSET = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
+ISO_TIME = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}(:?\d{2})?)?)?$"
+ISO_OFFSET = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
 
 
 def instant_us(name: str, unit: str, timezone: str | None, partial: bool = False) -> Column:
@@ -45,12 +45,12 @@ def _number_us(name: str, unit: str) -> Column:
 
 def _iso_us(text: Column, timezone: str | None) -> Column:
     full = _written_out(text)
-    has_offset = text.rlike(_OFFSET) & text.rlike("[T ]")
+    has_offset = text.rlike(ISO_OFFSET) & text.rlike("[T ]")
     instant = F.unix_micros(F.coalesce(text.try_cast("timestamp"), full.try_cast("timestamp")))
     if timezone is None:
-        return F.when(text.rlike(_ISO) & has_offset, instant)
+        return F.when(text.rlike(ISO_TIME) & has_offset, instant)
     local = F.to_utc_timestamp(full.try_cast("timestamp_ntz").cast("timestamp"), timezone)
-    return F.when(text.rlike(_ISO), F.when(has_offset, instant).otherwise(F.unix_micros(local)))
+    return F.when(text.rlike(ISO_TIME), F.when(has_offset, instant).otherwise(F.unix_micros(local)))
 
 
 def _written_out(text: Column) -> Column:

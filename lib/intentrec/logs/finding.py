@@ -1,7 +1,7 @@
 """Which files a glob of the config names tonight."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -53,6 +53,22 @@ def find_files(spark: SparkSession, source: EventSource | Snapshot, run_date: da
     patterns = _dated(source, run_date)
     remote = "://" in source.path and not source.path.startswith("file://")
     found = _listed_by_spark(spark, patterns) if remote else _listed(patterns)
+    return _some(found, source, patterns, run_date)
+
+
+def find_local_files(source: EventSource | Snapshot, run_date: date) -> tuple[LogFile, ...]:
+    """List the files of a source on this machine, without Spark; else as ``find_files``.
+
+    Raises:
+        InputError: no file matches.
+    """
+    patterns = _dated(source, run_date)
+    return _some(_listed(patterns), source, patterns, run_date)
+
+
+def _some(
+    found: Iterable[LogFile], source: EventSource | Snapshot, patterns: Sequence[str], run_date: date
+) -> tuple[LogFile, ...]:
     files = {file.path: file for file in found}
     if not files:
         dates = f" for the {len(patterns)} days to {run_date}" if len(patterns) > 1 else ""

@@ -2,6 +2,7 @@
 
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,13 +177,38 @@ def read_file(file: BinaryIO, path: str, asked: Asked, known: Sequence[str]) -> 
     yield _notice(path, "file", sha256, None, asked)
 
 
+def read_head(path: str, asked: Asked, most_rows: int) -> list[dict[str, str | None]]:
+    """Return the first rows of a file on this machine, for a look at them: ``reason`` and the texts of ``asked``.
+
+    Raises:
+        DamagedFileError: the file cannot be opened or read so far.
+        ForeignFileError: a wanted column is missing.
+    """
+    rows: list[dict[str, str | None]] = []
+    try:
+        with Path(path).open("rb") as file:
+            for block in _rows_of(file, path, asked):
+                rows += _batch(path, "", block, asked).select(["reason", *asked.names]).to_pylist()
+                if len(rows) >= most_rows:
+                    break
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise DamagedFileError(f"cannot be read: {' '.join(str(error).split())}") from None
+    return rows[:most_rows]
+
+
 def _blocks(file: BinaryIO, path: str, asked: Asked) -> Iterator[Block]:
     if asked.format in ("parquet", "delta"):
         verify_parquet(file, asked.columns)
         check_parquet_columns(file, path, asked.columns, asked.nested)
+    else:
+        verify(file, path)
+    yield from _rows_of(file, path, asked)
+
+
+def _rows_of(file: BinaryIO, path: str, asked: Asked) -> Iterator[Block]:
+    if asked.format in ("parquet", "delta"):
         yield from parquet_rows(file, path, asked.columns, asked.nested)
         return
-    verify(file, path)
     plain = unpacked(file, path)
     if asked.format == "json":
         yield from json_rows(plain, asked.columns, asked.nested)

@@ -1,0 +1,124 @@
+"""Logs of several shapes: each suggestion loads as a config and reads every row of its log."""
+
+import gzip
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from intentrec.config import Config, load_config
+from intentrec.doctor.inputs import check_inputs
+from intentrec.starter import Suggestion, config_page, suggest
+
+START = datetime(2024, 5, 1, tzinfo=UTC)
+Event = tuple[str, str, datetime, str]
+
+
+def events(num_users: int = 60, seed: int = 3) -> list[Event]:
+    """Return five days of people who come once a day for some clicks a minute apart."""
+    rng = random.Random(seed)
+    found = []
+    for user in range(num_users):
+        for day in range(5):
+            at = START + timedelta(days=day, hours=8 + 12 * rng.random())
+            for _ in range(rng.randrange(2, 8)):
+                at += timedelta(seconds=20 + 100 * rng.random())
+                kind = rng.choices(["view", "cart", "purchase"], [80, 15, 5])[0]
+                found.append((f"u{user:03d}", f"p{rng.randrange(250)}", at, kind))
+    return sorted(found, key=lambda event: event[2])
+
+
+def clickstream(place: Path) -> None:
+    lines = [
+        json.dumps({
+            "context": {"device": random.Random(user).choice(["phone", "desk"]), "tags": []},
+            "visitor": {"id": user}, "product": {"sku": item}, "ts": int(at.timestamp() * 1000), "event": kind,
+        })
+        for user, item, at, kind in events()
+    ]  # fmt: skip
+    (place / "log.json.gz").write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
+
+
+def bare_tabs(place: Path) -> None:
+    lines = [f"{user[1:]}\t{item[1:]}\t{at.timestamp():.3f}\n" for user, item, at, _ in events()]
+    (place / "log.tsv").write_text("".join(lines))
+
+
+def shop_csv(place: Path) -> None:
+    lines = [f"{at:%Y-%m-%d %H:%M:%S} UTC,{kind},{item[1:]},{user[1:]}\n" for user, item, at, kind in events()]
+    (place / "log.csv").write_text("event_time,event_type,product_id,user_id\n" + "".join(lines))
+
+
+def parquet(place: Path) -> None:
+    users, items, times, kinds = map(list, zip(*events(), strict=True))
+    table = pa.table({"behaviour": kinds, "article_id": items, "customer_id": users, "occurred_at": times})
+    pq.write_table(table, place / "log.parquet")
+
+
+def searches(place: Path) -> None:
+    lines = ["who|step|action|reference|at"]
+    for number, (user, item, at, kind) in enumerate(events()):
+        lines.append(f"{user}|{number}|{kind}|{item}|{at.isoformat()}")
+        if number % 5 == 0:
+            lines.append(f"{user}|{number}|search|red shoes|{at.isoformat()}")
+    (place / "log.psv").write_text("\n".join(lines) + "\n")
+
+
+def suggested(place: Path, write: Callable[[Path], None]) -> tuple[Suggestion, Config]:
+    write(place)
+    (log,) = place.iterdir()
+    found = suggest(str(log))
+    file = place / "suggested.yaml"
+    file.write_text(config_page(found), encoding="utf-8")
+    return found, load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("write", "columns", "unit"),
+    [
+        (clickstream, ("visitor.id", "product.sku", "ts", "event"), "ms"),
+        (bare_tabs, ("_c0", "_c1", "_c2"), "s"),
+        (shop_csv, ("user_id", "product_id", "event_time", "event_type"), "iso"),
+        (parquet, ("customer_id", "article_id", "occurred_at", "behaviour"), "iso"),
+        (searches, ("who", "reference", "at", "action"), "iso"),
+    ],
+)
+def test_a_log_of_any_shape_gives_a_config_that_reads_it(tmp_path, write, columns, unit):
+    found, config = suggested(tmp_path, write)
+    fields = ("user_id", "item_id", "occurred_at", "action")
+    assert [found.roles.columns[field].name for field in fields[: len(columns)]] == list(columns)
+    (source,) = config.input.events
+    assert source.time_unit == unit
+    assert (found.refused_share, found.sample.num_refused) == (0.0, 0)
+    assert found.gap.valley
+    assert 10 <= config.sessions.gap_minutes <= 240  # pauses of 20 to 120 s, and of 10 to 30 h
+    assert (found.run_date, found.days[0]) == (date(2024, 5, 5), date(2024, 5, 1))
+    assert (config.recommendations.k, config.examples.history_length) == (20, 50)
+    seen = check_inputs(config, found.run_date)
+    assert [finding.level for finding in seen.findings if finding.level != "PASS"] == []
+
+
+def test_an_action_whose_items_are_words_comes_without_one_and_weights_follow_the_words(tmp_path):
+    _, config = suggested(tmp_path, searches)
+    actions = config.input.actions
+    assert actions is not None
+    assert {name: (action.weight, action.has_item) for name, action in actions.items()} == {
+        "view": (1.0, True), "search": (0.0, False), "cart": (3.0, True), "purchase": (5.0, True),
+    }  # fmt: skip
+
+
+def test_categories_become_context_and_features(tmp_path):
+    found, config = suggested(tmp_path, clickstream)
+    assert found.context == ("context.device",)
+    assert config.examples.event_features == ("action", "context.device")
+
+
+def test_few_items_give_short_lists(tmp_path):
+    lines = [f"u{n % 40},i{n % 30},{1_714_521_600 + 500 * n}" for n in range(400)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,ts", *lines]) + "\n")
+    assert suggest(str(tmp_path / "a.csv")).k == 3
