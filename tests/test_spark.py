@@ -104,9 +104,9 @@ def test_jars_that_were_fetched_are_taken_without_asking_ivy(tmp_path: Path, mon
     folder.mkdir(parents=True)
     delta, storage = (folder / f"io.delta_delta-{name}-4.0.1.jar" for name in ("spark_2.13", "storage"))
     delta.write_text("")
-    assert ours._fetched_jars() == []  # half of it
+    assert ours.fetched_jars() == []  # half of it
     storage.write_text("")
-    assert ours._fetched_jars() == [str(delta), str(storage)]
+    assert ours.fetched_jars() == [str(delta), str(storage)]
     assert all(ours.DELTA_PACKAGE.rsplit(":")[-1] in name for name in ours._DELTA_JARS)
     assert ours._listed({"spark.jars": "a.jar, b.jar,"}, "spark.jars") == ["a.jar", "b.jar"]
     assert ours._listed({}, "spark.jars") == []

@@ -106,7 +106,7 @@ def _configure(session: SparkSession, conf: Mapping[str, str]) -> None:
 
 def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) -> SparkSession:
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # under spark-submit the JVM runs already
-    found = _jars_in(jars) if jars is not None else [] if submitted else _fetched_jars()
+    found = _jars_in(jars) if jars is not None else [] if submitted else fetched_jars()
     builder = SparkSession.builder.appName(name)
     try:
         settings = {**_defaults(master, submitted), **conf}
@@ -165,7 +165,7 @@ def _listed(conf: Mapping[str, str], key: str) -> list[str]:
     return [name.strip() for name in conf.get(key, "").split(",") if name.strip()]
 
 
-def _fetched_jars() -> list[str]:
+def fetched_jars() -> list[str]:
     """Return Delta's jars as Ivy has fetched them; none if it has not. Ivy itself says so in 25 lines each time."""
     try:
         home = Path(pwd.getpwuid(os.getuid()).pw_dir)  # the user's home as Java sees it

@@ -214,10 +214,13 @@ class Warehouse:
 
     def layout(self, table: Table) -> str | None:
         """Return the text that ``set_layout`` remembered, or nothing."""
+        return self.properties(table).get(_LAYOUT)
+
+    def properties(self, table: Table) -> dict[str, str]:
+        """Return the table's properties."""
         found = self._delta(table).detail().select("properties").first()
         assert found is not None
-        text: str | None = found["properties"].get(_LAYOUT)
-        return text
+        return dict(found["properties"])
 
     def set_layout(self, table: Table, text: str) -> None:
         """Remember with the table what its rows were made with: a property, so it is one commit."""
