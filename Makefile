@@ -36,6 +36,13 @@ check: lint types imports test ## lint, types, import contracts, then all tests;
 faults: install ## the long fault checks: kills at every crash point, dead ranks
 	@$(BIN)/python -m pytest tests/faults --override-ini="norecursedirs=.* build" -s
 
+doors: install ## check the files for Databricks, Kubernetes and Airflow with their publishers' own packages
+	@while IFS=: read -r name packages; do \
+	  [ -x build/doors/$$name/bin/python ] || { .venv/uv-tool/bin/uv venv -q -p $(PYTHON) build/doors/$$name; }; \
+	  .venv/uv-tool/bin/uv pip install -q -p build/doors/$$name/bin/python $$packages || exit 7; \
+	done < <(grep -v '^#' deploy/doors.txt)
+	@$(BIN)/python -m pytest tests/deploy/test_doors.py tests/deploy/airflow
+
 bench: install ## all benchmarks of speed, tables on the terminal and JSON under build/bench
 	@mkdir -p build/bench
 	@set -e; for file in $$(grep -l 'sys.exit(run_benchmark' tests/benchmarks/*.py); do $(BIN)/python $$file --out build/bench/$$(basename $$file .py).json; done
@@ -55,4 +62,4 @@ format: install ## let ruff rewrite what it can
 clean: ## remove what was built, tables of the demo included; .venv stays
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache spark-warehouse metastore_db derby.log
 
-.PHONY: help install demo test lint types imports check faults bench pages wheel format clean
+.PHONY: help install demo test lint types imports check faults doors bench pages wheel format clean
