@@ -15,6 +15,7 @@ from intentrec.starter.formats import csv_form, format_of, head, packing_of, spl
         ("user\titem\nann\ttea\nbob\tcake\n", "\t", True),
         ("u1;i1;2024-05-01T10:00:00Z\nu2;i1;2024-05-01T11:00:00Z\nu1;i1;2024-05-01T11:00:00Z\n", ";", False),
         ("a|b|c\n1|2|3\n", "|", True),
+        ("ann\t2024-05-01T10:00:00Z\ttea\nbob\t2024-05-01T11:00:00Z\tcake\n", "\t", False),  # a time is no name
         ('user,note\nu1,"a, b"\nu2,"c, d, e"\n', ",", True),
         ("id\x01at\nx\x015\n", "\x01", True),
     ],

@@ -42,6 +42,13 @@ def test_a_log_of_sessions_takes_them_for_users_and_a_user_goes_first():
     assert chosen(session_id=ITEMS, user_id=USERS, item=ITEMS, time=TIMES)[0]["user_id"] == "user_id"
 
 
+def test_a_person_is_better_than_a_device_a_device_than_a_session_an_id_than_a_name():
+    few = [str(n % 30) for n in range(N)]
+    assert chosen(session_id=few, device_id=USERS, item=ITEMS, ts=TIMES)[0]["user_id"] == "device_id"
+    assert chosen(device_id=few, anonymous_id=USERS, item=ITEMS, ts=TIMES)[0]["user_id"] == "anonymous_id"
+    assert chosen(user=USERS, product_name=ITEMS, product_sku=ITEMS, ts=TIMES)[0]["item_id"] == "product_sku"
+
+
 def test_of_two_clocks_the_one_that_moves_is_taken():
     starts = [str(1_714_521_600)] * N
     assert chosen(session_start=starts, user=USERS, item=ITEMS, click_timestamp=TIMES)[0]["occurred_at"] == (

@@ -122,3 +122,9 @@ def test_few_items_give_short_lists(tmp_path):
     lines = [f"u{n % 40},i{n % 30},{1_714_521_600 + 500 * n}" for n in range(400)]
     (tmp_path / "a.csv").write_text("\n".join(["user,item,ts", *lines]) + "\n")
     assert suggest(str(tmp_path / "a.csv")).k == 3
+
+
+def test_another_name_of_the_items_and_what_people_read_are_no_context(tmp_path):
+    rows = [f"u{n % 40},i{n % 30},code{n % 30},Title {n % 30},red{n % 3},{1_714_521_600 + 500 * n}" for n in range(400)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,barcode,item_title,colour,ts", *rows]) + "\n")
+    assert suggest(str(tmp_path / "a.csv")).context == ("colour",)

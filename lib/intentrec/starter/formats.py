@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from intentrec.errors import InputError
+from intentrec.events.times import ISO_TIME
 from intentrec.logs.csv_rows import CsvForm
 from intentrec.logs.opening import DamagedFileError, Refused, decoded_lines, line_blocks, unpacked
 
@@ -128,7 +130,8 @@ def split(lines: Sequence[str], sep: str) -> list[list[str]]:
 def _has_header(rows: Sequence[list[str]]) -> bool:
     """Return whether the first row names the columns: distinct words, none a number, where numbers or others follow."""
     first, rest = rows[0], rows[1:]
-    if len(set(first)) < len(first) or any(not text.strip() or _is_number(text) for text in first[1:]):
+    is_data = any(not text.strip() or _is_number(text) or re.match(ISO_TIME, text) for text in first[1:])
+    if is_data or len(set(first)) < len(first):
         return False
     if not rest or _is_number(first[0]):
         return not rest

@@ -10,7 +10,7 @@ from intentrec.starter.profiles import Profile
 _USER = {
     "user", "users", "visitor", "customer", "client", "member", "uid", "account", "person", "people", "reader",
     "viewer", "listener", "player", "shopper", "subscriber", "guest", "buyer", "patron", "profile", "cookie", "who",
-    "author", "reviewer", "owner", "fullvisitor", "userhash", "login",
+    "author", "reviewer", "owner", "fullvisitor", "userhash", "login", "anonymous", "distinct",
 }  # fmt: skip
 _SESSION = {"session", "sess", "visit", "sid", "ssid"}
 _ITEM = {
@@ -38,6 +38,7 @@ ACTION_WORDS = {
     "clickout": 5.0, "buy": 5.0, "purchase": 5.0, "order": 5.0, "transaction": 5.0, "book": 5.0, "booking": 5.0,
     "subscribe": 5.0, "search": 1.0, "filter": 0.5, "sort": 0.5, "remove": 0.0, "dislike": 0.0, "refund": 0.0,
 }  # fmt: skip
+_DESCRIBING = {"name", "title", "text", "description", "summary", "path", "url"}  # an id stands beside them, if any
 _UNDOING = ("remove", "dislike", "refund")
 _NOT_AN_ID = {
     "category", "cat", "type", "kind", "agent", "country", "region", "city", "segment", "age", "gender", "price",
@@ -127,7 +128,7 @@ def _id_score(column: Profile, words: set[str], weak: Collection[str] = ()) -> f
         return 0.0
     score = 3.0 if named - set(weak) else 2.0
     score += "id" in column.tokens
-    score -= 2.5 * bool(column.tokens & _NOT_AN_ID)
+    score -= 2.5 * bool(column.tokens & _NOT_AN_ID) + 0.9 * bool(column.tokens & _DESCRIBING)
     return score - 1.0 * (column.num_distinct < _FEWEST_IDS <= column.num_rows // 10)
 
 
@@ -135,7 +136,11 @@ def _user_score(column: Profile) -> float:
     if column.filled < 0.9:
         return 0.0
     score = _id_score(column, _USER)
-    return score if score >= 2.0 else _id_score(column, _SESSION) - 0.5
+    if score >= 2.0:
+        return score
+    if {"device", "id"} <= column.tokens:
+        return 2.5  # better than a session, which stands for a user where nothing else does
+    return 2.0 if _id_score(column, _SESSION) >= 2.0 else 0.0
 
 
 def _item_score(column: Profile) -> float:

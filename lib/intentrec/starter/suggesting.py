@@ -17,6 +17,7 @@ _MOST_CONTEXT, _MOST_FEATURES = 8, 3
 _MOST_VALUES, _MOST_FEATURE_VALUES = 10_000, 5_000  # of a context column
 _LONGEST_VALUE = 64  # characters on average; longer ones are texts, not categories
 _MEASURES = {"size", "count", "num", "total", "price", "amount"}  # words of columns that count, and name no kind
+_TEXTS = {"name", "title", "text", "description", "summary", "comment", "review"}  # words of columns that people read
 _LENGTHS = (20, 50, 100, 200)
 _FUTURE_SHARE = 0.002  # of the events that may lie a day or more behind the proposed run date
 
@@ -79,7 +80,7 @@ def suggest(pattern: str) -> Suggestion:
     users, num_users = _numbered(sample.columns[roles.columns["user_id"].name])
     days = [datetime.fromtimestamp(at / 1e6, UTC).date() for at in np.quantile(times_us[sound], (0, 1))]
     latest = datetime.fromtimestamp(float(np.quantile(times_us[sound], 1 - _FUTURE_SHARE)) / 1e6, UTC)
-    context = _context(profiles, roles)
+    context = [column for column in _context(profiles, roles) if not _is_alias(sample, column, roles)]
     num_items = len({item for item in sample.columns[roles.columns["item_id"].name] if item is not None})
     return Suggestion(
         sample=sample,
@@ -88,8 +89,8 @@ def suggest(pattern: str) -> Suggestion:
         timezone=timezone,
         time_pattern=NAMED_UTC if time.named_utc else None,
         actions=actions,
-        context=tuple(column.name for column in context),
-        features=_features(actions, context),
+        context=tuple(column.name for column in context[:_MOST_CONTEXT]),
+        features=_features(actions, context[:_MOST_CONTEXT]),
         gap=_gap(sample, roles, unit, timezone),
         k=max(1, min(20, num_items // 10)),
         history_length=_history_length(users[sound]),
@@ -151,17 +152,27 @@ def _numbered(texts: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], int]:
 def _context(profiles: Sequence[Profile], roles: Roles) -> list[Profile]:
     """Return the columns that look like categories: several values, each met often, none a long text."""
     taken = {column.name for column in roles.columns.values()}
-    found = [
+    return [
         column
         for column in profiles
         if column.name not in taken
         and 2 <= column.num_distinct <= min(_MOST_VALUES, max(2, column.counts.total() // 10))
         and column.mean_length <= _LONGEST_VALUE
         and column.time_unit != "iso"
-        and not column.tokens & _MEASURES
+        and not column.tokens & (_MEASURES | _TEXTS)
         and not (column.numeric > 0.9 > column.whole)
     ]
-    return found[:_MOST_CONTEXT]
+
+
+def _is_alias(sample: Sample, column: Profile, roles: Roles) -> bool:
+    """Return whether a column is another name of the users or items: each value goes with one of theirs, and back."""
+    for field in ("user_id", "item_id"):
+        own = roles.columns[field]
+        if 0.9 < column.num_distinct / own.num_distinct < 1.1:
+            pairs = set(zip(sample.columns[column.name], sample.columns[own.name], strict=True))
+            if len(pairs) < 1.1 * own.num_distinct:
+                return True
+    return False
 
 
 def _features(actions: Sequence[SeenAction], context: Sequence[Profile]) -> tuple[str, ...]:
