@@ -205,4 +205,5 @@ def _blocks(opened: BinaryIO, file: Path, names: Sequence[str], form: CsvForm | 
 
 def _cut(block: Block, left: int) -> Block:
     fixed = (block.lines_N, block.raws_N, block.reasons_N, block.details_N)
-    return Block(*(column[:left] for column in fixed), [column[:left] for column in block.columns_N])
+    lines_N, raws_N, reasons_N, details_N = (column[:left] for column in fixed)
+    return Block(lines_N, raws_N, reasons_N, details_N, [column[:left] for column in block.columns_N])
