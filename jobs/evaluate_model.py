@@ -11,11 +11,13 @@ from pyspark.sql import functions as F
 from intentrec import __version__
 from intentrec.baselines import TRANSITIONS, TransitionTable, decayed_name, popularity_name, transitions
 from intentrec.cluster.calibration import half_lives, recentered
-from intentrec.cluster.catalogue import Numbers, collect_numbers
+from intentrec.cluster.catalogue import Numbers, collect_numbers, no_newcomers
 from intentrec.cluster.evaluation import Judgement, judge, judge_heads
 from intentrec.cluster.judging import JudgedDay, collect_transitions, judged_days
 from intentrec.cluster.priors import prior_of, save_prior
 from intentrec.cluster.recommenders import CountingRecommender, ModelRecommender, Recommender
+from intentrec.cluster.reranking import reranking_of
+from intentrec.cluster.tradeoff import PolicyRecommender, traded
 from intentrec.cluster.training import (
     continued,
     find_examples,
@@ -44,10 +46,20 @@ from intentrec.ledger import (
     tonight,
     tonights_challenger,
 )
-from intentrec.model.checkpoint import Artifact, load_artifact
+from intentrec.model.checkpoint import TEMPERATURES, Artifact, load_artifact
 from intentrec.model.inference import Scorer
 from intentrec.rules import eligible_items
-from intentrec.tables import EXAMPLES, GATE_DECISIONS, ITEMS, METRICS, MODELS, SESSIONS, VOCABULARY
+from intentrec.tables import (
+    AFTER_POLICIES,
+    BEFORE_POLICIES,
+    EXAMPLES,
+    GATE_DECISIONS,
+    ITEMS,
+    METRICS,
+    MODELS,
+    SESSIONS,
+    VOCABULARY,
+)
 
 NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
 
@@ -76,6 +88,7 @@ def evaluate_model(run: Run) -> dict[str, int]:
         for head, figures in judge_heads(challenger, examples.of("holdout")).heads.items():
             shares = {"accuracy": figures.accuracy, "majority_share": figures.majority_share}
             measured += [Measured(model.model_id, head, name, None, None, share) for name, share in shares.items()]
+    measured += _traded(run, night, numbers, days, (model.model_id, challenger))
     record_figures(run, "evaluate_model", measured)
     decision, serving = _decision(run, judgements, model.model_id, tuned), None
     if decision.verdict == "promoted":
@@ -117,6 +130,25 @@ def _judgements(
         yield CountingRecommender.following(followers, window)
 
     return [judge(each, days, settings.k, run.config.training.seed) for each in recommenders()]
+
+
+def _traded(
+    run: Run, night: Night, numbers: Numbers, days: list[JudgedDay], model: tuple[str, Artifact]
+) -> list[Measured]:
+    """Measure what the policies cost the challenger and what they buy; nothing where all of them are off."""
+    settings, nobody = run.config.evaluation, no_newcomers(night.encoding.max_categories)
+    at = (night.end(), timedelta(minutes=run.config.sessions.gap_minutes))
+    how = reranking_of(run.config.recommendations.policies, numbers, nobody, days[0].counts, at)
+    if how is None:
+        return []
+    name, artifact = model
+    raw = ModelRecommender(name, Scorer(artifact), numbers.fields, prior_of(artifact))
+    k, rows = settings.k[0], []
+    for segment, recommender in ((BEFORE_POLICIES, raw), (AFTER_POLICIES, PolicyRecommender(raw, how))):
+        lists = [(day, recommender.recommend(day, k)) for day in days]
+        for each in traded(lists, how.categories_VC, k, run.config.training.seed):
+            rows.append(Measured(name, segment, each.metric, k, None, each.value, each.low, each.high, each.num_users))
+    return rows
 
 
 def _champion(run: Run) -> dict[str, Artifact]:
@@ -168,7 +200,7 @@ def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> 
         run_date=run.run_date,
         kind="refit",
         folder=folder,
-        files=save_prior(folder, prior),
+        files=save_prior(folder, prior, artifact.facts.get(TEMPERATURES)),
         trained_until=run.cutoff.end_of(run.run_date),
         challenger_id=judged.model_id,
         warm_started_from=judged.model_id,

@@ -6,6 +6,7 @@ from intentrec import __version__
 from intentrec.cluster.calibration import fit_prior, half_lives, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import judge
+from intentrec.cluster.heads import fit_temperatures
 from intentrec.cluster.judging import JudgedDay, judged_days
 from intentrec.cluster.priors import Prior, save_prior
 from intentrec.cluster.recommenders import CountingRecommender
@@ -77,12 +78,14 @@ def train_model(run: Run) -> dict[str, int]:
     prior, fitted = _fitted_prior(run, numbers, model_id, days)
     learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(chosen)]
     trained = Scorer(load_artifact(model_folder(run, model_id)))
+    started = Scorer(load_artifact(start_folder(run, model_id)))  # has not learnt from the validation days
+    temperatures = fit_temperatures(started, numbers.catalogue, examples.of("validation"))
     model = Model(
         model_id=model_id,
         run_date=run.run_date,
         kind="challenger",
         folder=model_folder(run, model_id),
-        files=save_prior(model_folder(run, model_id), recentered(prior, trained, numbers.fields, days)),
+        files=save_prior(model_folder(run, model_id), recentered(prior, trained, numbers.fields, days), temperatures),
         trained_until=night.end(run.config.evaluation.holdout_days),
         warm_started_from=start.model_id if start is not None and chosen.warm_started else None,
     )

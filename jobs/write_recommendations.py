@@ -1,6 +1,7 @@
 """model, histories -> recommendations, user_intents, segment_recommendations, similar_items."""
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,10 +10,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.baselines import PopularityBaseline, popularity, popularity_name, window_of
-from intentrec.cluster.catalogue import Numbers, collect_numbers
-from intentrec.cluster.judging import collect_counts
+from intentrec.cluster.catalogue import Numbers, collect_newcomers, collect_numbers, no_newcomers
+from intentrec.cluster.judging import Counts, collect_counts
 from intentrec.cluster.priors import prior_of
-from intentrec.cluster.scoring import ScoringPlan, score
+from intentrec.cluster.reranking import reranking_of
+from intentrec.cluster.scoring import (
+    ScoringPlan,
+    cold_start_of,
+    load_scorer,
+    plan_digest,
+    score,
+    unchanged,
+    with_origin,
+)
 from intentrec.cluster.similarity import nearest_items
 from intentrec.examples import Night, timeline
 from intentrec.gate import ListInputs, check_lists
@@ -41,24 +51,25 @@ def write_recommendations(run: Run) -> dict[str, int]:
     night = night_of(run)
     eligible = eligible_items(night.items, night.end()).persist()
     numbers = collect_numbers(night, eligible)
-    plan, maker, popular = _plan(run, night, numbers)
+    plan, maker, popular = _plan(run, night, numbers, eligible)
     origin = Origin(run.run_date, maker, run.run_id)
     shared = run.spark.sparkContext.broadcast(plan)
     try:
-        num_users, num_short = _stage_lists(run, shared, origin)
+        counted = _stage_lists(run, shared, origin)
         _write_segments(run, night, eligible, popular, plan)
         _write_similar(run, shared, origin)
         staged = tonight(run, RECOMMENDATIONS_STAGED)
-        inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary)
-        num_lists = check_lists(inputs, run.config.recommendations.k, num_short)
+        reordered = run.config.recommendations.policies.reorder
+        inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
+        num_lists = check_lists(inputs, run.config.recommendations.k, counted["short"])
         run.warehouse.replace(RECOMMENDATIONS, staged, run_date=run.run_date)
     finally:
         shared.destroy()
         eligible.unpersist()
-    return {"users": num_users, "lists": num_lists, "short": num_short}
+    return {**counted, "lists": num_lists}
 
 
-def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, PopularityBaseline]:
+def _plan(run: Run, night: Night, numbers: Numbers, eligible: DataFrame) -> tuple[ScoringPlan, str, PopularityBaseline]:
     """Gather what the tasks need: the serving model and its prior, or on a first night without one popularity alone."""
     windows = run.config.evaluation.popularity_hours
     counted = popularity(night.events(), [night.end()], windows)
@@ -81,7 +92,40 @@ def _plan(run: Run, night: Night, numbers: Numbers) -> tuple[ScoringPlan, str, P
         filler_scores=popular.bias_V[filler],
         k=run.config.recommendations.k,
     )
+    if model is not None:
+        plan = _with_policies(run, night, (numbers, counts, popular), plan, eligible)
     return plan, model_id or popular.name, popular
+
+
+def _with_policies(
+    run: Run,
+    night: Night,
+    known: tuple[Numbers, Counts, PopularityBaseline],
+    plan: ScoringPlan,
+    eligible: DataFrame,
+) -> ScoringPlan:
+    """Add what the policies and the lists of users with few events need, where the config asks for any."""
+    settings, (numbers, counts, popular) = run.config.recommendations, known
+    policies, end = settings.policies, night.end()
+    new = no_newcomers(night.encoding.max_categories)
+    if policies.new_item_share:
+        new = collect_newcomers(night, eligible, end - timedelta(days=policies.new_item_days))
+    gap = timedelta(minutes=run.config.sessions.gap_minutes)
+    later = (0, len(new))  # the policies alone know of them
+    hours = window_of(popular.name)
+    assert plan.prior is not None
+    cold = None
+    if settings.cold_start.events:
+        counted = _segment_counts(run, night, eligible, hours)
+        cold = cold_start_of(settings.cold_start, counted, counts[hours], plan.items, plan.prior.weight or 1.0)
+    return replace(
+        plan,
+        items=(*plan.items, *new.items),
+        bias_V=np.pad(plan.bias_V, later),
+        allowed=np.pad(plan.allowed, later),
+        reranking=reranking_of(policies, numbers, new, counts, (end, gap)),
+        cold=cold,
+    )
 
 
 def _best_window(run: Run) -> int:
@@ -93,35 +137,63 @@ def _best_window(run: Run) -> int:
     return max(windows, key=lambda hours: values.get(popularity_name(hours), 0.0))
 
 
-def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> tuple[int, int]:
-    """Score once, on disk; write staged lists and intents from it. Return users, and those with a short list."""
-    histories = tonight(run, HISTORIES)
+def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> dict[str, int]:
+    """Score once, on disk; write staged lists and intents from it. Count users, short lists, and what was reused."""
+    histories, settings = tonight(run, HISTORIES), run.config.recommendations
     num_users = histories.count()
-    candidates = score(histories, plan, num_users).persist(StorageLevel.DISK_ONLY)
+    if plan.value.cold is not None:
+        segments = tonight(run, USERS).select("user_id", "segment")
+        histories = histories.join(segments, "user_id", "left")
+    histories = with_origin(histories, plan_digest(plan.value))
+    kept = _reusable(run, histories, plan.value).persist(StorageLevel.DISK_ONLY) if settings.incremental else None
+    num_kept = 0 if kept is None else kept.count()
+    if kept is None or not num_kept:
+        candidates = score(histories, plan, num_users)
+    else:
+        others = histories.join(kept.select("user_id"), "user_id", "left_anti")
+        candidates = score(others, plan, num_users - num_kept).unionByName(kept)
+    candidates = candidates.persist(StorageLevel.DISK_ONLY)
     try:
-        lists = ranked_lists(candidates, run.config.recommendations.k, origin)
-        run.warehouse.replace(RECOMMENDATIONS_STAGED, lists, run_date=run.run_date)
+        run.warehouse.replace(
+            RECOMMENDATIONS_STAGED, ranked_lists(candidates, settings.k, origin), run_date=run.run_date
+        )
         run.warehouse.replace(USER_INTENTS, user_intents(candidates, origin), run_date=run.run_date)
-        num_short = candidates.where(F.size("items") < run.config.recommendations.k).count()
+        num_short = candidates.where(F.size("items") < settings.k).count()
     finally:
         candidates.unpersist()
-    return num_users, num_short
+        if kept is not None:
+            kept.unpersist()
+    return {"users": num_users, "short": num_short, "reused": num_kept}
+
+
+def _reusable(run: Run, histories: DataFrame, plan: ScoringPlan) -> DataFrame:
+    """Look for lists that stay as they are, in tonight's own or else in the last ones before: CANDIDATES rows."""
+    until = F.col("run_date") <= F.lit(run.run_date)
+    lists, intents = run.warehouse.read(RECOMMENDATIONS), run.warehouse.read(USER_INTENTS)
+    last = lists.where(until).agg(F.max("run_date").alias("run_date")).first()
+    that_night = F.col("run_date") == F.lit(last["run_date"] if last else None)
+    has_heads = plan.folder is not None and bool(load_scorer(plan).shape.heads)
+    return unchanged(histories, lists.where(that_night), intents.where(that_night), plan.k, has_heads=has_heads)
 
 
 def _write_segments(
     run: Run, night: Night, eligible: DataFrame, popular: PopularityBaseline, plan: ScoringPlan
 ) -> None:
-    """Count the events of the popularity baseline's window for every segment of users."""
-    hours = window_of(popular.name)
-    recent = timeline(night.sessions, night.end(), night.end() - timedelta(hours=hours))
-    segments = tonight(run, USERS).where(F.col("segment").isNotNull()).select("user_id", "segment")
-    own = recent.where(~F.col("by_bot")).join(F.broadcast(eligible), "item_id", "left_semi").join(segments, "user_id")
-    counts = own.groupBy("segment", "item_id").agg(F.count(F.lit(1)).alias("num_events"))
+    """Rank items for every segment of users by the events of the popularity baseline's window."""
+    counts = _segment_counts(run, night, eligible, window_of(popular.name))
     best = zip(plan.filler[: 2 * plan.k].tolist(), plan.filler_scores[: 2 * plan.k].tolist(), strict=True)
     rows = [(plan.items[item], place, value) for place, (item, value) in enumerate(best)]
     overall = run.spark.createDataFrame(rows, "item_id STRING, place INT, score DOUBLE")
     lists = segment_lists(counts, overall, plan.k, Origin(run.run_date, popular.name, run.run_id))
     run.warehouse.replace(SEGMENT_RECOMMENDATIONS, lists, run_date=run.run_date)
+
+
+def _segment_counts(run: Run, night: Night, eligible: DataFrame, hours: int) -> DataFrame:
+    """Count the events of the last hours per segment and eligible item: segment, item_id, num_events."""
+    recent = timeline(night.sessions, night.end(), night.end() - timedelta(hours=hours))
+    segments = tonight(run, USERS).where(F.col("segment").isNotNull()).select("user_id", "segment")
+    own = recent.where(~F.col("by_bot")).join(F.broadcast(eligible), "item_id", "left_semi").join(segments, "user_id")
+    return own.groupBy("segment", "item_id").agg(F.count(F.lit(1)).alias("num_events"))
 
 
 def _write_similar(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> None:

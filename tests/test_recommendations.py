@@ -17,29 +17,30 @@ def candidates(spark):
             (
                 "ann",
                 [
-                    ("tea", 2.0, "model", "novelty", "cup"),
-                    ("pot", 1.0, "prior", None, None),
-                    ("jar", 0.5, "model", None, None),
+                    ("tea", 2.0, "model", "novelty", "cup", None),
+                    ("pot", 1.0, "explore", None, None, 0.25),
+                    ("jar", 0.5, "model", None, None, None),
                 ],
                 HEADS,
                 WEIGHTS,
                 [1.0, 2.0],
+                5,
             ),
-            ("bob", [("tea", 2.0, "model", None, None)], [], [], []),
+            ("bob", [("tea", 2.0, "model", None, None, None)], [], [], [], 6),
         ],
         CANDIDATES.schema,
     )  # fmt: skip
 
 
 def test_lists_are_cut_and_numbered_and_short_ones_left_out(spark):
-    items = [(1, "tea", 2.0, "model", "novelty", "cup", None), (2, "pot", 1.0, "prior", None, None, None)]
-    expected = spark.createDataFrame([(DAY, "ann", items, "m1", "r1")], RECOMMENDATIONS_STAGED.schema)
+    items = [(1, "tea", 2.0, "model", "novelty", "cup", None), (2, "pot", 1.0, "explore", None, None, 0.25)]
+    expected = spark.createDataFrame([(DAY, "ann", items, "m1", "r1", 5)], RECOMMENDATIONS_STAGED.schema)
     assert_frames_equal(ranked_lists(candidates(spark), 2, ORIGIN), expected)
 
 
 def test_the_primary_head_has_the_greatest_weight_and_ties_go_by_name(spark):
     expected = spark.createDataFrame(
-        [(DAY, "ann", HEADS, WEIGHTS, "action", [1.0, 2.0], "m1", "r1")], USER_INTENTS.schema
+        [(DAY, "ann", HEADS, WEIGHTS, "action", [1.0, 2.0], "m1", "r1", 5)], USER_INTENTS.schema
     )
     assert_frames_equal(user_intents(candidates(spark), ORIGIN), expected)
 

@@ -40,11 +40,11 @@ def ranked_lists(candidates: DataFrame, k: int, origin: Origin) -> DataFrame:
             item["source"].alias("source"),
             item["intent"].alias("intent"),
             item["because_item_id"].alias("because_item_id"),
-            F.lit(None).cast("double").alias("propensity"),  # of rows that are explored at random: none here
+            item["propensity"].alias("propensity"),
         ),
     )
     full = CANDIDATES.conform(candidates).where(F.size("items") >= k)
-    return RECOMMENDATIONS_STAGED.conform(_of(full.select("user_id", items.alias("items")), origin))
+    return RECOMMENDATIONS_STAGED.conform(_of(full.select("user_id", items.alias("items"), "made_from"), origin))
 
 
 def user_intents(candidates: DataFrame, origin: Origin) -> DataFrame:
@@ -64,7 +64,9 @@ def user_intents(candidates: DataFrame, origin: Origin) -> DataFrame:
     )
     rows = CANDIDATES.conform(candidates).where(F.size("heads") > 0)
     primary = F.get(by_weight, F.lit(0))["head"].alias("primary_head")
-    return USER_INTENTS.conform(_of(rows.select("user_id", "heads", "head_weights", primary, "embedding"), origin))
+    return USER_INTENTS.conform(
+        _of(rows.select("user_id", "heads", "head_weights", primary, "embedding", "made_from"), origin)
+    )
 
 
 def segment_lists(counts: DataFrame, popular: DataFrame, k: int, origin: Origin) -> DataFrame:

@@ -5,20 +5,18 @@ us_per_event_* (wall time of the second of two equal jobs, so without start-up) 
 smallest of them, 1 being flat).
 """
 
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from form import ROOT, Flags, Measured, run_benchmark
+from form import Flags, Measured, run_benchmark
 from sessionize import drawn, in_order, session, split, window_lag, write
+from trees import watched
 
 VARIANTS = {"sort_floor": in_order, "window_lag": window_lag, "splitter": split}
 SIZES = (1, 3, 10, 30)  # millions of events
 COMPARED = 10
-_POLL_S = 0.25
 
 
 def main(flags: Flags) -> Measured:
@@ -43,36 +41,8 @@ def main(flags: Flags) -> Measured:
 
 def _job(name: str, events: int, folder: Path) -> tuple[float, float]:
     """Return the seconds that a job says it took, and the most memory of its tree, in MB."""
-    command = [sys.executable, __file__, "--job", name, str(events), str(folder)]
-    with (folder / "stdout").open("w+") as out:
-        with subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT) as child:
-            peak = 0.0
-            while child.poll() is None:
-                peak = max(peak, sum(map(_pss_mb, [child.pid, *_below(child.pid)])))
-                time.sleep(_POLL_S)
-        if child.returncode:
-            sys.exit(f"{name} with {events} events ended with {child.returncode}")
-        out.seek(0)
-        return float(out.read().split()[-1]), peak
-
-
-def _below(parent: int) -> Iterator[int]:
-    for child in Path("/proc", str(parent), "task").glob("*/children"):
-        try:
-            pids = [int(pid) for pid in child.read_text().split()]
-        except OSError:
-            continue  # ended while we looked
-        for pid in pids:
-            yield pid
-            yield from _below(pid)
-
-
-def _pss_mb(pid: int) -> float:
-    try:
-        lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    said, peak = watched([sys.executable, __file__, "--job", name, str(events), str(folder)], folder)
+    return float(said.split()[-1]), peak
 
 
 def _run_job(name: str, events: int, folder: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from tests.cluster.worlds import DAY
 
-from intentrec.cluster.catalogue import Numbers, collect_numbers
+from intentrec.cluster.catalogue import Numbers, collect_newcomers, collect_numbers, no_newcomers
 from intentrec.config import Cutoff
 from intentrec.examples import Encoding, Night, Shape
 from intentrec.model.checkpoint import Vocabulary
@@ -61,6 +61,34 @@ def test_the_numbers_of_a_night_are_collected_in_the_order_of_the_item_index(spa
     # cup has no date in the catalogue, tea an earlier one, pot one after its first event, lost is in no catalogue
     assert numbers.catalogue.published_V.tolist() == [0, *(int(at(hour).timestamp()) for hour in (1, 0, 2, 4))]
     assert numbers.eligible.tolist() == [False, False, True, True, False]
+
+
+def test_newcomers_are_eligible_young_and_without_an_event(spark):
+    items = [
+        ("tea", ["drink"], at(5)),  # has events
+        ("old", ["drink"], at(2)),
+        ("jar", ["ware", "drink"], at(3)),  # from the very instant on
+        ("hat", [], at(4)),
+        ("when", ["drink"], None),
+        ("gone", ["drink"], at(4)),  # not eligible
+    ]
+    night = Night(
+        run_date=DAY, cutoff=Cutoff("UTC", "00:00"), encoding=Encoding(("categories",), 2), shape=Shape(DAY, 9, 4),
+        window_days=None, seen=None, sessions=spark.createDataFrame([], SESSIONS.schema),
+        items=spark.createDataFrame(
+            [(DAY, name, None, own, day, True, [], "r") for name, own, day in items], ITEMS.schema
+        ),
+        vocabulary=spark.createDataFrame([(DAY, "tea", 1, at(5))], VOCABULARY.schema),
+        features=spark.createDataFrame(
+            [(DAY, "categories", "drink", 1), (DAY, "categories", "ware", 2)], FEATURE_VOCABULARY.schema
+        ),
+    )  # fmt: skip
+    eligible = spark.createDataFrame([(name,) for name, *_ in items if name != "gone"], "item_id STRING")
+    found = collect_newcomers(night, eligible, at(3))
+    assert found.items == ("hat", "jar")
+    assert found.categories_NC.tolist() == [[0, 0], [1, 2]] or found.categories_NC.tolist() == [[0, 0], [2, 1]]
+    assert len(no_newcomers(2)) == 0
+    assert no_newcomers(2).categories_NC.shape == (0, 2)
 
 
 def test_an_item_may_be_listed_from_the_second_after_its_first_event_on():

@@ -48,10 +48,11 @@ def test_a_prior_is_kept_in_the_model_beside_unchanged_weights(tmp_path):
     artifact = artifact_of(3, fields=FIELDS, label_counts={"action": [1.0, 2.0]})
     before = {name: sha for name, sha, _ in save_artifact(tmp_path / "m", artifact)}
     kept = Prior(24.0, 4.0, 16.0, (0.1, 0.7))
-    files = save_prior(tmp_path / "m", kept)
+    files = save_prior(tmp_path / "m", kept, {"action": 1.5})
     loaded = load_artifact(tmp_path / "m", files)
     assert prior_of(loaded) == kept
     assert loaded.facts["label_counts"] == {"action": [1.0, 2.0]}
+    assert loaded.facts["temperatures"] == {"action": 1.5}
     after = {name: sha for name, sha, _ in files}
     assert {name for name in after if after[name] != before[name]} == {"network.json", "manifest.json"}
     save_prior(tmp_path / "m", Prior(1.0, 0.0))

@@ -10,7 +10,9 @@ import torch
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from intentrec.cluster.priors import Prior
+from intentrec.cluster.reranking import Reranking
 from intentrec.cluster.scoring import ScoringPlan, tasks
+from intentrec.config import PoliciesConfig
 from intentrec.model.checkpoint import Artifact, Vocabulary, save_artifact
 from intentrec.model.inference import Histories, Scorer
 from intentrec.model.network import IntentNetwork
@@ -92,15 +94,19 @@ def scorer_of(*taste):
     return scorer, queries
 
 
-def lists_of(plan, histories, seen):
+def lists_of(plan, histories, seen, segments=None):
     """Run what Spark runs in a task, here."""
     users = [f"u{row}" for row in range(len(seen))]
     arrays = [
         pa.array([np.asarray(own).tolist() for own in rows])
         for rows in (histories.items, histories.times, histories.features, seen)
     ]
-    batch = pa.Table.from_arrays([pa.array(users), *arrays], USERS.names).cast(USERS).to_batches()[0]
-    task = tasks._task(SimpleNamespace(value=plan), to_arrow_schema(CANDIDATES.schema))
+    batch = pa.Table.from_arrays([pa.array(users), *arrays], USERS.names).cast(USERS)
+    batch = batch.append_column("made_from", pa.array(range(len(seen)), pa.int64()))
+    if segments is not None:
+        batch = batch.append_column("segment", pa.array(segments, pa.string()))
+    batch = batch.to_batches()[0]
+    task = tasks.task_of(SimpleNamespace(value=plan), to_arrow_schema(CANDIDATES.schema))
     return [row for made in task([batch.slice(0, 0), batch]) for row in made.to_pylist()]
 
 
@@ -113,3 +119,15 @@ def scores_BV(artifact, histories, plan):
 
 
 ONE_USER = Histories([np.array([2, 5])], [np.array([1_700_100_000, 1_700_100_060])], [np.ones(6, np.int64)])
+
+
+def reranking_for(num_items, **policies):
+    """The policies of a night of these items; the last two are new."""
+    return Reranking(
+        policies=PoliciesConfig(**policies),
+        categories_VC=catalogue_of(num_items).categories_VC.numpy(),
+        young_V=np.arange(num_items + 1) > num_items - 2,
+        offset_V=np.zeros(num_items + 1, np.float32),
+        gap_s=1800,
+        night="2024-05-03",
+    )

@@ -11,7 +11,6 @@ from intentrec.config import (
     EvaluationConfig,
     InputConfig,
     ModelConfig,
-    RecommendationsConfig,
     SessionsConfig,
     SparkConfig,
     TrainingConfig,
@@ -69,9 +68,6 @@ def test_a_config_needs_only_a_warehouse_and_one_source() -> None:
         (EvaluationConfig, {"refit": "yes"}),
         (EvaluationConfig, {"gate": {"mode": "off"}}),
         (EvaluationConfig, {"gate": {"margin": -0.1}}),
-        (RecommendationsConfig, {"k": 0}),
-        (RecommendationsConfig, {"seen": {"actions": "none"}}),
-        (RecommendationsConfig, {"seen": {"days": 0}}),
         (Config, {"warehouse": "w", "input": {"events": SOURCE}, "timezone": "CEST"}),
         (Config, {"warehouse": "w", "input": {"events": SOURCE}, "day_starts_at": "24:00"}),
         (Config, {"warehouse": "w", "input": {"events": SOURCE}, "day_starts_at": "2:36"}),
@@ -135,12 +131,6 @@ def test_the_single_launcher_wants_one_worker() -> None:
 def test_the_heads_must_divide_the_width() -> None:
     with pytest.raises(ValidationError, match="attention_heads 3 must divide width 64"):
         ModelConfig.model_validate({"attention_heads": 3})
-
-
-@pytest.mark.parametrize("seen", [None, {"actions": "all", "days": None}, {"actions": ["buy"], "days": 30}])
-def test_seen_may_be_switched_off_or_narrowed(seen: Any) -> None:
-    read = RecommendationsConfig.model_validate({"seen": seen}).seen
-    assert read is None if seen is None else read is not None and read.days == seen["days"]
 
 
 def test_spark_settings_keep_their_types() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -33,7 +34,7 @@ WRONG_LISTS = {
 @pytest.fixture(scope="module")
 def lists(spark):
     def made(items_of_users, active=("ann", "bob")):
-        staged = [(DAY, user, items, "m1", "run") for user, items in items_of_users]
+        staged = [(DAY, user, items, "m1", "run", None) for user, items in items_of_users]
         histories = [(DAY, user, [4], [0], [], [4], 1, datetime(2024, 5, 1, tzinfo=UTC)) for user in active]
         items = [
             (DAY, item, None, [], None, item != "milk", [], "run") for item in ("tea", "cup", "pot", "jam", "milk")
@@ -54,6 +55,13 @@ def lists(spark):
 
 def test_good_lists_pass_and_are_counted(lists):
     assert check_lists(lists([("ann", GOOD), ("bob", GOOD)]), k=3, num_short=0) == 2
+
+
+def test_scores_may_rise_where_a_policy_put_something_else_first(lists):
+    inputs = lists([("ann", WRONG_LISTS["falling"]), ("bob", GOOD)])
+    assert check_lists(replace(inputs, reordered=True), k=3, num_short=0) == 2
+    with pytest.raises(GateError, match="check falling fails for 1 users"):
+        check_lists(inputs, k=3, num_short=0)
 
 
 def test_every_check_finds_the_list_that_breaks_it_and_no_other(spark, lists):

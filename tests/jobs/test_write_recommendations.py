@@ -1,12 +1,23 @@
 from pathlib import Path
 
 from jobs.write_recommendations import STAGE
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from tests.generated import SECOND_NIGHT
 from tests.running import Flow
 from tests.tables_oracle import contents, rows_of, versions
 
+from intentrec.io import Warehouse
 from intentrec.ledger import run_job
-from intentrec.tables import MODELS, RECOMMENDATIONS, RECOMMENDATIONS_STAGED, SIMILAR_ITEMS, USER_INTENTS
+from intentrec.tables import (
+    HISTORIES,
+    MODELS,
+    RECOMMENDATIONS,
+    RECOMMENDATIONS_STAGED,
+    RUNS,
+    SIMILAR_ITEMS,
+    USER_INTENTS,
+)
 
 
 def test_the_job_alone_writes_lists_of_another_length(flow: Flow, tmp_path: Path) -> None:
@@ -60,3 +71,54 @@ def test_intents_are_those_of_the_model_that_serves(flow: Flow) -> None:
     lists = {row["user_id"]: row["model_id"] for row in rows_of(flow.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)}
     intents = {row["user_id"]: row["model_id"] for row in rows_of(flow.warehouse, USER_INTENTS, run_date=SECOND_NIGHT)}
     assert intents == lists
+
+
+def counters_of(copy: Flow) -> dict[str, int]:
+    """Return what the job counted when it last finished."""
+    done = rows_of(copy.warehouse, RUNS, stage=STAGE.name, status="finished", run_date=SECOND_NIGHT)
+    return {pair["key"]: pair["value"] for pair in max(done, key=lambda row: row["finished_at"])["counters"]}
+
+
+def test_only_users_whose_history_changed_are_scored_and_the_tables_are_those_of_a_full_run(
+    spark: SparkSession, flow: Flow, tmp_path: Path
+) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    lists = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)
+    filled = {row["user_id"] for row in lists if any(entry["source"] == "fallback" for entry in row["items"])}
+    warehouse = Warehouse(spark, str(copy.warehouse), in_catalog=False)
+    rows = warehouse.read(HISTORIES).where(F.col("run_date") == F.lit(SECOND_NIGHT))
+    users = sorted(row["user_id"] for row in lists)
+    changed, unseen = F.col("user_id").isin(users[:2]), F.col("user_id") == users[2]
+    earlier = F.transform("times", lambda time: time - 7)
+    rows = rows.withColumn("items", F.when(changed, F.reverse("items")).otherwise(F.col("items")))
+    rows = rows.withColumn("times", F.when(changed, earlier).otherwise(F.col("times")))
+    rows = rows.withColumn("seen", F.when(unseen, F.slice("seen", 1, 1)).otherwise(F.col("seen")))
+    warehouse.replace(HISTORIES, spark.createDataFrame(rows.collect(), HISTORIES.schema), run_date=SECOND_NIGHT)
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--set", "recommendations.incremental=true")) == 0
+    assert counters_of(copy)["reused"] == len(set(users) - filled - set(users[:3])) > 0
+    found = contents(copy.warehouse)
+    assert found["recommendations"] != contents(flow.warehouse)["recommendations"]
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--rebuild")) == 0
+    assert counters_of(copy)["reused"] == 0
+    assert contents(copy.warehouse) == found
+
+
+def test_policies_and_the_mix_for_cold_users_change_lists_that_still_pass_their_checks(
+    flow: Flow, tmp_path: Path
+) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    wanted = ("policies={diversity: 2.0, popularity_offset: 0.2, explore_places: 2, new_item_share: 0.2}",
+              "cold_start.events=1000")  # fmt: skip
+    arguments = copy.arguments(SECOND_NIGHT, "--set", *(f"recommendations.{each}" for each in wanted))
+    assert run_job(STAGE, argv=arguments) == 0
+    before = {row["user_id"]: row["items"] for row in rows_of(flow.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)}
+    lists = {row["user_id"]: row["items"] for row in rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)}
+    assert lists.keys() == before.keys()
+    drawn = [entry for items in lists.values() for entry in items if entry["source"] == "explore"]
+    assert drawn
+    assert all(entry["propensity"] is not None and entry["rank"] > 3 for entry in drawn)
+    firsts = [[entry["item_id"] for entry in items[:3]] for items in (lists[user] for user in sorted(lists))]
+    assert firsts != [[entry["item_id"] for entry in before[user][:3]] for user in sorted(before)]
+    assert run_job(STAGE, argv=[*arguments, "--rebuild"]) == 0
+    again = {row["user_id"]: row["items"] for row in rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)}
+    assert again == lists

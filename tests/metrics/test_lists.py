@@ -3,7 +3,7 @@ from math import isnan, log2, sqrt
 import numpy as np
 import pytest
 
-from intentrec.metrics import Relevant, debiased_recall, intra_list_diversity, novelty, serendipity
+from intentrec.metrics import Relevant, debiased_recall, intent_coverage, intra_list_diversity, novelty, serendipity
 
 LISTS = np.array([[1, 2, 3], [4, 0, 0], [0, 0, 0]])
 RELEVANT = Relevant.of([[2, 3], [4, -1], [1]])
@@ -49,3 +49,10 @@ def test_a_relevant_item_counts_once_and_nobody_gives_no_number():
 def test_users_that_do_not_fit_are_refused(metric):
     with pytest.raises(ValueError, match="lists of 3 users, relevant items of 1"):
         metric(LISTS, Relevant.of([[1]]), np.ones((3, 5), int), 3)
+
+
+def test_intents_are_covered_by_the_share_of_what_is_wanted_that_is_served_once():
+    wanted = np.array([[0.4, 0.3, 0.2, 0.1], [1.0, 0, 0, 0], [0, 0.5, 0.5, 0]])  # column 0, no category, does not count
+    categories = np.array([[3, 3], [1, 0], [1, 3], [2, 0], [0, 0]])  # row 0 is an empty place
+    assert intent_coverage(LISTS, wanted, categories, k=3) == pytest.approx([1, 0, 0])
+    assert intent_coverage(LISTS, wanted, categories, k=2) == pytest.approx([(0.3 + 0.1) / 0.6, 0, 0])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -62,14 +64,48 @@ def test_the_scorer_says_what_the_network_says_of_a_padded_batch(shape, events, 
 
 
 def test_histories_of_unlike_length_do_not_share_a_batch():
-    groups = list(inference._alike(np.array([100, 2, 90, 1, 3])))
-    assert [group.tolist() for group in groups] == [[0, 2], [4, 1], [3]]  # 1 event may be padded to 2, not to 3
+    groups = list(inference._alike(np.array([97, 2, 120, 1, 3, 4, 95])))
+    assert [group.tolist() for group in groups] == [[3], [1], [4, 5], [6], [0, 2]]
+
+
+def test_a_history_is_padded_by_its_own_length_alone_and_by_at_most_half():
+    steps = sorted({inference._padded_length(length) for length in range(1, 130)})
+    assert steps == [1, 2, 4, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 120, 144]
+    assert [inference._padded_length(step) for step in steps] == steps
 
 
 def test_a_batch_holds_no_more_slots_than_it_may(monkeypatch):
-    monkeypatch.setattr(inference, "_EVENTS", 25)
-    groups = list(inference._alike(np.array([10, 10, 10, 10, 40])))
-    assert [group.tolist() for group in groups] == [[4], [0, 1], [2, 3]]
+    monkeypatch.setattr(inference, "_EVENTS", 200)  # 12 histories of 16: 8, as rows come in eights
+    groups = list(inference._alike(np.array([10] * 11 + [40])))
+    assert [group.tolist() for group in groups] == [[*range(8)], [8, 9, 10], [11]]
+
+
+@every_shape
+def test_who_else_is_scored_changes_no_bit(shape):
+    scorer, lengths = Scorer(artifact_of(shape)), np.random.default_rng(3).integers(1, 60, 150)
+    every = histories_of(shape, lengths)
+    whole = scorer.encode(every)
+    best = top_k(whole.queries_BQD, scorer.items_VD, 5)
+    for some in ([7], [3, 99, 4], range(20, 77), range(1, 150)):
+        rows = list(some)
+        own = Histories(*([column[row] for row in rows] for column in (every.items, every.times, every.features)))
+        alone = scorer.encode(own)
+        assert torch.equal(alone.queries_BQD, whole.queries_BQD[rows])
+        assert torch.equal(alone.intents_BD, whole.intents_BD[rows])
+        assert torch.equal(alone.alpha_BH, whole.alpha_BH[rows])
+        assert all(torch.equal(chances, whole.heads[head][rows]) for head, chances in alone.heads.items())
+        found = top_k(alone.queries_BQD, scorer.items_VD, 5)
+        assert torch.equal(found.scores_BK, best.scores_BK[rows])
+        assert torch.equal(found.items_BK, best.items_BK[rows])
+
+
+def test_heads_are_told_with_the_temperature_that_the_model_holds():
+    shape, histories = SHAPES["intent"], histories_of(SHAPES["intent"], [3, 5])
+    plain = Scorer(artifact_of(shape)).encode(histories)
+    calm = Scorer(replace(artifact_of(shape), facts={"temperatures": {"action": 2.0}})).encode(histories)
+    torch.testing.assert_close(calm.heads["action"], (plain.heads["action"].log() / 2).softmax(dim=1))
+    torch.testing.assert_close(calm.heads["category"], plain.heads["category"], rtol=0, atol=0)
+    torch.testing.assert_close(calm.queries_BQD, plain.queries_BQD, rtol=0, atol=0)  # the network's own stay
 
 
 def test_no_histories_give_no_rows():

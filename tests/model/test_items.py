@@ -36,6 +36,15 @@ def test_a_dropped_id_reads_as_the_unknown_item_of_the_same_categories():
     torch.testing.assert_close(table.read(items_BL, table.whole())[0], table.whole().vectors_UD[1:4:2])
 
 
+def test_an_item_without_a_row_is_the_unknown_item_with_its_categories():
+    table = ItemTable(SHAPE, CATALOGUE)
+    torch.nn.init.normal_(table.categories.weight)
+    nobody, of_category = table.ids.weight[0], table.categories.weight
+    found_ND = table.unknown(torch.tensor([[2, 1], [0, 0], [3, 1]]))  # there is no category 3 yet
+    wanted = [nobody + of_category[2] + of_category[1], nobody, nobody + of_category[1]]
+    torch.testing.assert_close(found_ND, torch.stack(wanted))
+
+
 def test_the_share_of_dropped_ids_is_the_shapes():
     torch.manual_seed(0)
     table = ItemTable(replace(SHAPE, id_drop=0.25), CATALOGUE)

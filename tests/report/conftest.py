@@ -16,6 +16,7 @@ from intentrec.report import (
     Score,
     SessionLength,
     StageRows,
+    Trade,
 )
 
 _EMPTY = ReportData(run_id="r0", run_date=date(2024, 5, 1), warehouse="/w")
@@ -40,13 +41,17 @@ _FULL = ReportData(
     session_lengths=(SessionLength("1", 50), SessionLength("2 to 3", 40)),
     intents=(IntentShare("category", "Tea & $cups_$", 0.75), IntentShare("action", "buy", 0.5)),
     coverage=(Coverage(10, 30, 120),),
+    trades=(Trade("ndcg", 10, 0.2, 0.19), Trade("coverage", 10, 0.0, 0.5)),
     samples=(
         SampleUser(
             "ann",
             ("<b>Tea</b>", "Kanne 茶 \x1b[31m"),
             (
                 SampleItem(1, "<script>alert(1)</script>", "model", "[red]Tea[/red]"),
-                SampleItem(2, "Pot", "prior", None),
+                SampleItem(2, "Pot", "prior", None, "category: Tea"),
+                SampleItem(3, "Jug", "explore", "Pot", None, 0.125),
+                SampleItem(4, "Cup", "fallback", None),
+                SampleItem(5, "Mug", "pinned", None),
             ),
         ),
     ),

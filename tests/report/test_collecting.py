@@ -17,6 +17,7 @@ from intentrec.report import (
     Score,
     SessionLength,
     StageRows,
+    Trade,
     collect_report,
 )
 from intentrec.tables import (
@@ -60,12 +61,12 @@ def listed(user: str, *rows: tuple[str, str, str | None]) -> tuple[object, ...]:
     own = [
         (rank, name, 1.0 / rank, source, None, because, None) for rank, (name, source, because) in enumerate(rows, 1)
     ]
-    return (DAY, user, own, "m2-refit", "r")
+    return (DAY, user, own, "m2-refit", "r", None)
 
 
 def said(user: str, action: str, category: str) -> tuple[object, ...]:
     heads = [(head, [(best, 0.6), ("other", 0.4)]) for head, best in (("action", action), ("category", category))]
-    return (DAY, user, heads, [("action", 0.5), ("category", 0.5)], "action", [], "m2-refit", "r")
+    return (DAY, user, heads, [("action", 0.5), ("category", 0.5)], "action", [], "m2-refit", "r", None)
 
 
 def figure(stage: str, name: str, metric: str, k: int | None, value: float, **at: object) -> tuple[object, ...]:
@@ -103,6 +104,10 @@ ROWS = {
         figure("evaluate_model", "m2", "ndcg", 3, 0.3), figure("evaluate_model", "m2", "map", 3, 0.5),
         figure("evaluate_model", "m2", "accuracy", None, 0.5, segment="action"),
         figure("evaluate_model", "m0", "ndcg", 3, 0.7, day=BEFORE),
+        figure("evaluate_model", "m2", "coverage", 3, 0.2, segment="policies: off"),
+        figure("evaluate_model", "m2", "coverage", 3, 0.3, segment="policies: on"),
+        figure("evaluate_model", "m2", "ndcg", 3, 0.4, segment="policies: off"),
+        figure("evaluate_model", "m2", "ndcg", 3, 0.1, segment="policies: on"),
         figure("train_model", "m2", "validation_loss", None, 4.5, step=1),
         figure("train_model", "m2", "train_loss", None, 4.0, step=2),
         figure("train_model", "m2", "train_loss", None, 5.0, step=1),
@@ -156,6 +161,7 @@ def test_a_night_is_collected_from_its_own_rows_and_a_new_warehouse_is_empty(spa
             IntentShare("category", "hot", 1.0),
         ),
         coverage=(Coverage(2, 2, 4), Coverage(3, 4, 4)),  # cup and pot stand in the first two places
+        trades=(Trade("ndcg", 3, 0.4, 0.1), Trade("coverage", 3, 0.2, 0.3)),
         samples=(
             SampleUser(
                 "ann",  # bob's history is too short to show

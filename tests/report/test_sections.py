@@ -13,7 +13,7 @@ def found(night):
 def test_sections_come_in_the_order_of_the_flow(full_night):
     assert list(found(full_night)) == [
         "stages", "rejected", "days", "session_lengths", "epochs", "scores_10", "scores_20", "intents", "coverage",
-        "sample_ann",
+        "policies", "sample_ann",
     ]  # fmt: skip
 
 
@@ -49,9 +49,20 @@ def test_a_night_of_nothing_says_that_no_row_was_rejected_and_no_more(empty_nigh
         ),
         ("coverage", ("k", "items shown", "eligible items", "share"), [("10", "30", "120", "25.0%")]),
         (
+            "policies",
+            ("figure", "without", "with", "change"),
+            [("ndcg at 10", "0.2000", "0.1900", "-5.0%"), ("coverage at 10", "0.0000", "0.5000", "")],
+        ),
+        (
             "sample_ann",
-            ("rank", "recommended", "source", "because of"),
-            [("1", "<script>alert(1)</script>", "model", "[red]Tea[/red]"), ("2", "Pot", "prior", "")],
+            ("rank", "recommended", "source", "why"),
+            [
+                ("1", "<script>alert(1)</script>", "model", "like [red]Tea[/red]"),
+                ("2", "Pot", "prior", "popular now; for category: Tea"),
+                ("3", "Jug", "explore", "drawn at random, chance 12.5%; like Pot"),
+                ("4", "Cup", "fallback", "popular; fills a short list"),
+                ("5", "Mug", "pinned", "pinned by a rule"),
+            ],
         ),
     ],
 )
@@ -71,7 +82,7 @@ def test_a_sample_without_history_says_so(empty_night):
 
 def test_only_the_first_k_and_no_curves_are_in_the_brief_form(full_night):
     brief = [section.key for section in sections(full_night) if section.brief]
-    assert brief == ["stages", "rejected", "scores_10", "coverage", "sample_ann"]
+    assert brief == ["stages", "rejected", "scores_10", "coverage", "policies", "sample_ann"]
 
 
 def test_coverage_of_an_empty_catalogue_is_zero(empty_night):

@@ -28,9 +28,14 @@ def test_piped_every_row_is_one_plain_line(full_night):
         "Metrics at 10: recommender m1, role challenger, ndcg 0.1234 (0.1200 to 0.1300), coverage 0.5000",
         "Metrics at 10: recommender popularity_1h, role baseline, ndcg 0.1198 (0.1100 to 0.1250)",
         "Catalogue coverage: k 10, items shown 30, eligible items 120, share 25.0%",
+        "What recommendations.policies cost and buy: figure ndcg at 10, without 0.2000, with 0.1900, change -5.0%",
+        "What recommendations.policies cost and buy: figure coverage at 10, without 0.0000, with 0.5000",
         "User ann: history: <b>Tea</b> · Kanne 茶  [31m",
-        "User ann: rank 1, recommended <script>alert(1)</script>, source model, because of [red]Tea[/red]",
-        "User ann: rank 2, recommended Pot, source prior",
+        "User ann: rank 1, recommended <script>alert(1)</script>, source model, why like [red]Tea[/red]",
+        "User ann: rank 2, recommended Pot, source prior, why popular now; for category: Tea",
+        "User ann: rank 3, recommended Jug, source explore, why drawn at random, chance 12.5%; like Pot",
+        "User ann: rank 4, recommended Cup, source fallback, why popular; fills a short list",
+        "User ann: rank 5, recommended Mug, source pinned, why pinned by a rule",
     ]
 
 

@@ -96,3 +96,50 @@ def collect_numbers(night: Night, eligible: DataFrame) -> Numbers:
         first_seen_V=first_seen_V,
         eligible=np.concatenate([[False], np.array(rows["eligible"].fill_null(False).to_pylist(), dtype=bool)]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomers:
+    """Items that may be recommended and had no event yet: only their features are known.
+
+    Attributes:
+        items: ids, ascending.
+        categories_NC: int64 of each.
+    """
+
+    items: tuple[str, ...]
+    categories_NC: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.items)
+
+
+def collect_newcomers(night: Night, eligible: DataFrame, since: datetime) -> Newcomers:
+    """Collect the eligible items without an event that were published at or after ``since``, aware, UTC.
+
+    Args:
+        night: its vocabularies and items.
+        eligible: rows of ``rules.eligible_items``.
+        since: an item without a date, or with an earlier one, is not new.
+    """
+    rows = (
+        night.items.where(F.col("published_at") >= F.lit(since))
+        .select("item_id")
+        .join(eligible, "item_id", "left_semi")
+        .join(night.vocabulary, "item_id", "left_anti")
+        .join(night.categories(), "item_id", "left")
+        .select("item_id", "categories")
+        .orderBy("item_id")
+        .collect()
+    )
+    categories_NC = np.zeros((len(rows), night.encoding.max_categories), dtype=np.int64)
+    for place, row in enumerate(rows):
+        if row["categories"] is not None:
+            categories_NC[place] = row["categories"]
+    return Newcomers(tuple(row["item_id"] for row in rows), categories_NC)
+
+
+def no_newcomers(max_categories: int) -> Newcomers:
+    """Return none, where no policy asks for them."""
+    return Newcomers((), np.zeros((0, max_categories), dtype=np.int64))

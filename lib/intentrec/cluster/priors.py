@@ -14,7 +14,7 @@ from torch import Tensor
 
 from intentrec.baselines import Additive, log_popularity, weighted_sum
 from intentrec.cluster.judging import Counts, Indices
-from intentrec.model.checkpoint import Artifact, load_artifact, save_artifact
+from intentrec.model.checkpoint import TEMPERATURES, Artifact, load_artifact, save_artifact
 
 _KEY = "prior"
 
@@ -77,10 +77,17 @@ class Prior:
         return replace(self, center=tuple(queries_BQD.double().mean(dim=(0, 1)).float().tolist()))
 
 
-def save_prior(folder: Path, prior: Prior) -> tuple[tuple[str, str, int], ...]:
-    """Write the prior into a finished model; return the new (name, sha256, bytes) of every file."""
+def save_prior(
+    folder: Path, prior: Prior, temperatures: Mapping[str, float] | None = None
+) -> tuple[tuple[str, str, int], ...]:
+    """Write the prior and the temperatures of the heads into a finished model.
+
+    Returns:
+        The new (name, sha256, bytes) of every file.
+    """
     artifact = load_artifact(folder)
-    return save_artifact(folder, replace(artifact, facts={**artifact.facts, _KEY: asdict(prior)}))
+    facts = {**artifact.facts, _KEY: asdict(prior), TEMPERATURES: dict(temperatures or {})}
+    return save_artifact(folder, replace(artifact, facts=facts))
 
 
 def prior_of(artifact: Artifact) -> Prior:

@@ -1,6 +1,7 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot, VolumeConfig
+from intentrec.config.lists import ColdStartConfig, PoliciesConfig, RecommendationsConfig, SeenConfig
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
     AdaptiveGapConfig,
@@ -10,8 +11,6 @@ from intentrec.config.sections import (
     ExamplesConfig,
     GateConfig,
     ModelConfig,
-    RecommendationsConfig,
-    SeenConfig,
     SessionsConfig,
     SparkConfig,
     TrainingConfig,
@@ -22,6 +21,7 @@ __all__ = [
     "Action",
     "AdaptiveGapConfig",
     "BotsConfig",
+    "ColdStartConfig",
     "Config",
     "Cutoff",
     "Derived",
@@ -31,6 +31,7 @@ __all__ = [
     "GateConfig",
     "InputConfig",
     "ModelConfig",
+    "PoliciesConfig",
     "RecommendationsConfig",
     "SeenConfig",
     "SessionsConfig",

@@ -27,8 +27,10 @@ STAGE_KEYS: Mapping[str, tuple[str, ...]] = {
         "evaluation.validation_days", "recommendations.seen", "recommendations.active_days", "training.workers",
     ),
     "train_model": ("model", "training", "examples", "evaluation.holdout_days", "evaluation.validation_days"),
-    "evaluate_model": ("model", "training", "evaluation", "recommendations.k", "recommendations.seen"),
-    "write_recommendations": ("recommendations", "evaluation.popularity_hours"),
+    "evaluate_model": (
+        "model", "training", "evaluation", "recommendations.k", "recommendations.seen", "recommendations.policies",
+    ),
+    "write_recommendations": ("recommendations", "evaluation.popularity_hours", "sessions.gap_minutes"),
 }  # fmt: skip
 STAGES = tuple(STAGE_KEYS)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
 from intentrec.config.inputs import InputConfig
+from intentrec.config.lists import RecommendationsConfig
 from intentrec.config.section import Count, Section, Share, known_timezone
 
 
@@ -211,24 +212,6 @@ class EvaluationConfig(Section):
     max_lists: Count = Field(20000, description="lists that are judged, one per user and day, users chosen by hash")
     refit: StrictBool = Field(True, description="train a promoted model on through the held-out days")
     gate: GateConfig = GateConfig()
-
-
-class SeenConfig(Section):
-    """Which items a user's list leaves out."""
-
-    actions: Literal["all"] | tuple[str, ...] = Field("all", description="actions that make an item seen")
-    days: Annotated[StrictInt, Field(gt=0)] | None = Field(
-        None, description="an item may return after so many days; null: never"
-    )
-
-
-class RecommendationsConfig(Section):
-    """histories, model -> recommendations, user_intents."""
-
-    k: Count = Field(20, description="items of every list")
-    active_days: Count = Field(90, description="days; users without an event in them get no list")
-    seen: SeenConfig | None = Field(SeenConfig(), description="what is left out; null: items may repeat")
-    similar_items: Count = Field(20, description="nearest items kept per item")
 
 
 class SparkConfig(Section):

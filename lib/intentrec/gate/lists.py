@@ -35,12 +35,14 @@ class ListInputs:
         histories: HISTORIES rows, one per user to score.
         items: ITEMS rows.
         vocabulary: VOCABULARY rows of the model that made the lists, or of a night before it: indices never change.
+        reordered: a policy put other things before the scores: they need not fall.
     """
 
     staged: DataFrame
     histories: DataFrame
     items: DataFrame
     vocabulary: DataFrame
+    reordered: bool = False
 
 
 def check_lists(inputs: ListInputs, k: int, num_short: int) -> int:
@@ -119,6 +121,8 @@ def _failures() -> dict[str, Column]:
 def _per_user(inputs: ListInputs, k: int) -> DataFrame:
     """One row per user with a list or a history; several lists of a user are judged together."""
     wrong = {f"wrong_{name}": column for name, column in _wrong_in_a_list(k).items()}
+    if inputs.reordered:
+        wrong["wrong_falling"] = F.lit(False)
     rows = inputs.staged.select(
         "user_id",
         *(column.alias(name) for name, column in wrong.items()),

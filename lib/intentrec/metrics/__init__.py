@@ -2,7 +2,7 @@
 
 from intentrec.metrics.intervals import Interval, bootstrap_mean, bootstrap_means, paired_relative_difference
 from intentrec.metrics.labels import LabelFigures, fit_temperature, label_figures, tempered
-from intentrec.metrics.lists import debiased_recall, intra_list_diversity, novelty, serendipity
+from intentrec.metrics.lists import debiased_recall, intent_coverage, intra_list_diversity, novelty, serendipity
 from intentrec.metrics.ranking import METRIC_NAMES, Figure, Relevant, coverage, ranking_metrics, summarize
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "coverage",
     "debiased_recall",
     "fit_temperature",
+    "intent_coverage",
     "intra_list_diversity",
     "label_figures",
     "novelty",

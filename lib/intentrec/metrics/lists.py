@@ -53,6 +53,32 @@ def intra_list_diversity(items_UK: Items, features_VF: NDArray[np.floating[Any]]
     return np.where(pairs_U > 0, 1 - similar_U / np.maximum(pairs_U, 1), 0.0)
 
 
+def intent_coverage(
+    items_UK: Items, wanted_UN: NDArray[np.floating[Any]], categories_VC: Items, k: int
+) -> NDArray[np.float64]:
+    """Return for every user the share of what he wants that the first ``k`` places serve at least once.
+
+    Args:
+        items_UK: item indices, best first.
+        wanted_UN: how much a user wants each category; column 0 (none) does not count.
+        categories_VC: of every item, 0 for none.
+        k: places that count; empty ones do not.
+
+    Returns:
+        From 0 to 1; 0 for a user who wants nothing.
+
+    Source: intent-aware recall of subtopics, Zhai, Cohen and Lafferty (SIGIR 2003), with subtopics weighted.
+    """
+    items_UK = np.asarray(items_UK)[:, :k]
+    served_UN = np.zeros(wanted_UN.shape, dtype=bool)
+    own_UKC = categories_VC[items_UK] * (items_UK > 0)[:, :, None]
+    served_UN[np.arange(len(items_UK))[:, None, None], own_UKC] = True
+    served_UN[:, 0] = False
+    wanted_U = wanted_UN[:, 1:].sum(axis=1)
+    share_U: NDArray[np.float64] = (wanted_UN * served_UN).sum(axis=1) / np.where(wanted_U > 0, wanted_U, 1.0)
+    return share_U
+
+
 def serendipity(items_UK: Items, relevant: Relevant, expected_UK: Items, k: int) -> NDArray[np.float64]:
     """Return for every user the hits among the first ``k`` places that nobody needed a model for, left out, over ``k``.
 

@@ -22,6 +22,7 @@ from intentrec.model.shape import Catalogue, NetworkShape
 
 _WEIGHTS, _CATALOGUE = "weights.safetensors", "catalogue.safetensors"
 _VOCABULARY, _NETWORK = "vocabulary.json", "network.json"
+TEMPERATURES = "temperatures"  # in the facts: head -> by what its logits are divided before people read them
 _FORM = 1  # raised when an older reader could not read what is written now
 
 
@@ -47,8 +48,8 @@ class Artifact:
         weights: its parameters by name, float32 on the CPU.
         catalogue: categories and first events of the items.
         vocabulary: names of items and feature values.
-        facts: what its maker recorded beside it (JSON values); ``label_counts`` holds each head's label frequencies in
-            the training rows.
+        facts: what its maker recorded beside it (JSON values): ``label_counts`` holds each head's label frequencies in
+            the training rows, ``temperatures`` by what a head's logits are divided before people read them.
     """
 
     shape: NetworkShape

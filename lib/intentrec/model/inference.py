@@ -6,6 +6,7 @@ N labels of a head   K items
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intentrec.model.checkpoint import Artifact
+from intentrec.model.checkpoint import TEMPERATURES, Artifact
 from intentrec.model.steps import mixed_precision
 
 _EVENTS = 16384  # slots encoded at once
-_SLACK = 1.25  # a history is padded to at most this share of its own length, plus one
+_SLACK = 1.25  # a history is padded to at most this share of its own length
+_ROWS = 8  # a batch has a multiple of so many rows: products of other shapes differ in their last bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Encoded:
         queries_BQD: float32; dot products with item vectors are scores, the greatest of Q where there are several.
         intents_BD: float32, Z; 0 without heads.
         alpha_BH: float32 shares of the heads, in the order of ``heads``.
-        heads: head -> float32 [B, N] probabilities.
+        heads: head -> float32 [B, N] probabilities, calibrated where the model holds temperatures; the network itself
+            goes on from those it was trained with.
     """
 
     queries_BQD: Tensor
@@ -65,6 +68,7 @@ class Scorer:
         self.shape = artifact.shape
         self.network = artifact.network(self.device).requires_grad_(False)
         self.labels = artifact.labels()
+        self._temperatures: dict[str, float] = artifact.facts.get(TEMPERATURES, {})
         with torch.inference_mode():
             self._vectors = self.network.items.whole()
             self.items_VD = self._vectors.vectors_UD
@@ -73,6 +77,8 @@ class Scorer:
 
     def encode(self, histories: Histories) -> Encoded:
         """Encode every history, in the order given; histories of like length share a batch.
+
+        What a history is padded to depends on its own length alone, so other histories change no bit of the answer.
 
         Raises:
             ValueError: a history has no event, or arrays of different lengths.
@@ -86,12 +92,13 @@ class Scorer:
         with torch.inference_mode(), mixed_precision(self.device):
             for chosen in _alike(lengths_B):
                 said = self.network(*self._padded(histories, chosen), self._vectors)
-                where = torch.from_numpy(chosen)
-                queries_BQD[where] = said.queries_BLQD[:, -1].float().cpu()
-                intents_BD[where] = said.intents_BLD[:, -1].float().cpu()
-                alpha_BH[where] = said.alpha_BLH[:, -1].float().cpu()
+                where, own = torch.from_numpy(chosen), slice(0, len(chosen))
+                queries_BQD[where] = said.queries_BLQD[own, -1].float().cpu()
+                intents_BD[where] = said.intents_BLD[own, -1].float().cpu()
+                alpha_BH[where] = said.alpha_BLH[own, -1].float().cpu()
                 for head, logits_BLN in said.head_logits.items():
-                    chances[head][where] = logits_BLN[:, -1].float().softmax(dim=-1).cpu()
+                    temperature = self._temperatures.get(head, 1.0)
+                    chances[head][where] = (logits_BLN[own, -1].float() / temperature).softmax(dim=-1).cpu()
         return Encoded(queries_BQD, intents_BD, alpha_BH, chances)
 
     def nearest(self, items_BK: Tensor, past: Sequence[NDArray[Any]]) -> Tensor:
@@ -114,7 +121,8 @@ class Scorer:
         return nearest_BK.masked_fill(items_BK == 0, 0)
 
     def _padded(self, histories: Histories, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        length = max(len(histories.items[row]) for row in chosen)
+        length = _padded_length(max(len(histories.items[row]) for row in chosen))
+        chosen = np.concatenate([chosen, np.repeat(chosen[-1:], -len(chosen) % _ROWS)])
         items_BL = np.zeros((len(chosen), length), np.int64)
         times_BL = np.zeros_like(items_BL)
         features_BCL = np.zeros((len(chosen), self.shape.num_columns, length), np.int64)
@@ -128,16 +136,26 @@ class Scorer:
 
 
 def _alike(lengths_B: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield rows that are encoded together: of like length, at most _EVENTS slots."""
-    order = np.argsort(-lengths_B, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = int(lengths_B[order[start]])
-        stop = start + max(1, _EVENTS // longest)
-        group = order[start:stop]
-        group = group[lengths_B[group] * _SLACK + 1 >= longest]
-        yield group
-        start += len(group)
+    """Yield rows that are encoded together: padded to the same length, at most _EVENTS slots."""
+    padded_B = np.array([_padded_length(length) for length in lengths_B.tolist()], dtype=np.int64)
+    for length in np.unique(padded_B).tolist():
+        rows = np.flatnonzero(padded_B == length)
+        at_once = max(_ROWS, _EVENTS // length // _ROWS * _ROWS)
+        for start in range(0, len(rows), at_once):
+            yield rows[start : start + at_once]
+
+
+@lru_cache(maxsize=4096)
+def _padded_length(length: int) -> int:
+    """Return the least step of 1, 2, 4, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, ... that is not below ``length``.
+
+    Steps are multiples of 8 so that every row begins where the processor's vectors do; else its place in the batch
+    would show in the last bits.
+    """
+    step = 1
+    while step < length:
+        step = step * 2 if step < 8 else step + max(8, int(step * _SLACK / 8) * 8 - step)
+    return step
 
 
 def _checked_lengths(histories: Histories, columns: int) -> NDArray[np.int64]:

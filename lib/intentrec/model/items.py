@@ -74,6 +74,16 @@ class ItemTable(nn.Module):
         bias_U = None if self.bias is None else self.bias.detach()[items_U].requires_grad_()
         return self._vectors(items_U, own_UD, self.categories_VK[items_U], bias_U)
 
+    def unknown(self, categories_NK: Tensor) -> Tensor:
+        """Return float [N, D], vectors of items without a row of their own: the unknown item's, and their categories'.
+
+        Args:
+            categories_NK: int64; a category that the table does not know counts as none.
+        """
+        categories_NK = categories_NK.masked_fill(categories_NK >= len(self.categories.weight), 0)
+        nobody_ND = self.ids.weight[:1].expand(len(categories_NK), -1)
+        return self._vectors(None, nobody_ND, categories_NK, None).vectors_UD
+
     def _vectors(
         self, items_U: Tensor | None, own_UD: Tensor, categories_UK: Tensor, bias_U: Tensor | None
     ) -> ItemVectors:

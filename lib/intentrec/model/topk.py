@@ -15,6 +15,7 @@ from torch import Tensor
 
 CHUNK = 128  # queries at once: with 100,000 items the reused buffer has 51 MB
 GROUP = 32  # items whose maximum is looked at first
+ROWS = 8  # queries are multiplied in multiples of so many: products of other shapes differ in their last bits
 NEVER = float("-inf")
 
 
@@ -78,7 +79,7 @@ def top_k(
 
     Exact in float32: first the k groups of GROUP items with the greatest maxima are found, which hold the k best
     items, then those among their members. Group j holds items j, j + G, j + 2G, ... so that maxima are taken over
-    contiguous memory.
+    contiguous memory. Other queries change no bit of a query's scores.
 
     Args:
         queries_BD: float32, on the device where the work is done; or [B, Q, D], where an item's dot product is the
@@ -98,14 +99,16 @@ def top_k(
     device, rows, num_items = queries_BD.device, len(queries_BD), len(items_VD)
     groups = -(-num_items // GROUP)
     queries_BQD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
-    buffer_RV = torch.full((min(CHUNK, max(rows, 1)), groups * GROUP), NEVER, device=device)
+    buffered = -(-min(CHUNK, rows) // ROWS) * ROWS
+    buffer_RV = torch.full((buffered, groups * GROUP), NEVER, device=device)
     scores_BK = torch.full((rows, k), NEVER, device=device)
     items_BK = torch.zeros(rows, k, dtype=torch.int64, device=device)
     kept = min(k, num_items)
     for start in range(0, rows, CHUNK):
         chunk = slice(start, min(start + CHUNK, rows))
+        padded_RQD = torch.nn.functional.pad(queries_BQD[chunk], (0, 0, 0, 0, 0, (start - chunk.stop) % ROWS))
+        _score(buffer_RV[: len(padded_RQD), :num_items], padded_RQD, items_VD, bias_V)
         scores_RV = buffer_RV[: chunk.stop - start]
-        _score(scores_RV[:, :num_items], queries_BQD[chunk], items_VD, bias_V)
         flat = scores_RV.view(-1)
         if additive is not None:
             positions_N, values_N = additive.flat(chunk, scores_RV.shape[1])

@@ -13,6 +13,7 @@ from intentrec.report.data import (
     Score,
     SessionLength,
     StageRows,
+    Trade,
 )
 from intentrec.report.document import render_report, write_report
 from intentrec.report.summary import print_summary
@@ -29,6 +30,7 @@ __all__ = [
     "Score",
     "SessionLength",
     "StageRows",
+    "Trade",
     "collect_report",
     "print_summary",
     "render_report",

@@ -19,9 +19,12 @@ from intentrec.report.data import (
     Score,
     SessionLength,
     StageRows,
+    Trade,
 )
 from intentrec.rules import eligible_items
 from intentrec.tables import (
+    AFTER_POLICIES,
+    BEFORE_POLICIES,
     EVENTS,
     EVENTS_QUARANTINE,
     GATE_DECISIONS,
@@ -69,6 +72,7 @@ def collect_report(run: Run) -> ReportData:
         session_lengths=_session_lengths(run),
         intents=_intents(run),
         coverage=_coverage(run, lists),
+        trades=_trades(figures),
         samples=_samples(run, lists),
     )
 
@@ -119,6 +123,16 @@ def _scores(figures: list[Row], decided: Row | None, sizes: tuple[int, ...]) -> 
         Score(row["model_id"], role(row), row["metric"], row["k"], row["value"], row["low"], row["high"])
         for row in judged
     )
+
+
+def _trades(figures: list[Row]) -> tuple[Trade, ...]:
+    judged = [row for row in figures if row["stage"] == "evaluate_model"]
+    before, after = (
+        {(row["metric"], row["k"]): row["value"] for row in judged if row["segment"] == segment}
+        for segment in (BEFORE_POLICIES, AFTER_POLICIES)
+    )
+    names = sorted(before.keys() & after.keys(), key=lambda name: (name[0] != "ndcg", name))
+    return tuple(Trade(metric, k, before[metric, k], after[metric, k]) for metric, k in names)
 
 
 def _epochs(figures: list[Row]) -> tuple[Epoch, ...]:
@@ -209,7 +223,14 @@ def _samples(run: Run, lists: DataFrame) -> tuple[SampleUser, ...]:
             user["user_id"],
             tuple(title(ids[index]) or "" for index in user["history"] if index in ids),
             tuple(
-                SampleItem(item["rank"], title(item["item_id"]) or "", item["source"], title(item["because_item_id"]))
+                SampleItem(
+                    item["rank"],
+                    title(item["item_id"]) or "",
+                    item["source"],
+                    title(item["because_item_id"]),
+                    item["intent"],
+                    item["propensity"],
+                )
                 for item in user["list"]
             ),
         )

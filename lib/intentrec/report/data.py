@@ -81,13 +81,25 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Trade:
+    """A figure of the challenger's lists without recommendations.policies and with them."""
+
+    metric: str
+    k: int
+    without: float
+    with_them: float
+
+
+@dataclass(frozen=True, slots=True)
 class SampleItem:
-    """A row of a list with titles in place of ids."""
+    """A row of a list with titles in place of ids; chance is the propensity of a row that was drawn."""
 
     rank: int
     title: str
     source: str
     because: str | None
+    intent: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,7 @@ class ReportData:
         session_lengths: classes in order.
         intents: by head, most frequent label first.
         coverage: by k.
+        trades: what the policies cost and buy; empty where all of them are off.
         samples: users to show.
     """
 
@@ -137,4 +150,5 @@ class ReportData:
     session_lengths: tuple[SessionLength, ...] = ()
     intents: tuple[IntentShare, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    trades: tuple[Trade, ...] = ()
     samples: tuple[SampleUser, ...] = ()

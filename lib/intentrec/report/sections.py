@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from intentrec.report.data import ReportData, SampleUser, Score
+from intentrec.report.data import ReportData, SampleItem, SampleUser, Score, Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ def sections(data: ReportData) -> tuple[Section, ...]:
         *_scores(data),
         _intents(data),
         _coverage(data),
+        _trades(data),
         *map(_sample, data.samples),
     )
     return tuple(section for section in found if section.rows or section.note)
@@ -120,11 +121,40 @@ def _coverage(data: ReportData) -> Section:
     return _section("coverage", "Catalogue coverage", ("k", "items shown", "eligible items", "share"), rows)
 
 
+def _trades(data: ReportData) -> Section:
+    rows = (
+        (f"{trade.metric} at {trade.k}", _figure(trade.without), _figure(trade.with_them), _change(trade))
+        for trade in data.trades
+    )
+    columns = ("figure", "without", "with", "change")
+    return _section("policies", "What recommendations.policies cost and buy", columns, rows)
+
+
+def _change(trade: Trade) -> str:
+    return f"{trade.with_them / trade.without - 1:+.1%}" if trade.without else ""
+
+
 def _sample(user: SampleUser) -> Section:
-    rows = ((str(item.rank), item.title, item.source, item.because or "") for item in user.items)
+    rows = ((str(item.rank), item.title, item.source, _why(item)) for item in user.items)
     note = f"history: {' · '.join(user.history)}" if user.history else "history: none"
-    columns = ("rank", "recommended", "source", "because of")
-    return _section(f"sample_{user.user_id}", f"User {user.user_id}", columns, rows, note)
+    return _section(
+        f"sample_{user.user_id}", f"User {user.user_id}", ("rank", "recommended", "source", "why"), rows, note
+    )
+
+
+def _why(item: SampleItem) -> str:
+    """Say in words why a row is there."""
+    reasons = {
+        "prior": ["popular now"],
+        "fallback": ["popular; fills a short list"],
+        "pinned": ["pinned by a rule"],
+        "explore": ["drawn at random" if item.chance is None else f"drawn at random, chance {item.chance:.1%}"],
+    }.get(item.source, [])
+    if item.because:
+        reasons.append(f"like {item.because}")
+    if item.intent:
+        reasons.append(f"for {item.intent}")
+    return "; ".join(reasons)
 
 
 def _section(

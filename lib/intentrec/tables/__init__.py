@@ -15,6 +15,8 @@ from intentrec.tables.inputs import (
     VOCABULARY,
 )
 from intentrec.tables.results import (
+    AFTER_POLICIES,
+    BEFORE_POLICIES,
     CANDIDATES,
     GATE_DECISIONS,
     METRICS,
@@ -50,7 +52,9 @@ ALL = (
 )
 
 __all__ = [
+    "AFTER_POLICIES",
     "ALL",
+    "BEFORE_POLICIES",
     "BOT_FLAG",
     "CANDIDATES",
     "EVENTS",

@@ -13,6 +13,8 @@ _MEASURED = (
     "high: DOUBLE, num_users: BIGINT>>"
 )
 _VERSIONS = "ARRAY<STRUCT<table: STRING, version: BIGINT>>"
+# Segments of METRICS: the challenger's lists, judged without and with recommendations.policies.
+BEFORE_POLICIES, AFTER_POLICIES = "policies: off", "policies: on"
 # First and last only: Delta cannot evaluate a lambda in a constraint.
 _RANKED = {"ranks": "items[0].rank = 1 AND items[size(items) - 1].rank = size(items)"}
 
@@ -68,7 +70,7 @@ METRICS = Table(
         run_date   DATE    NOT NULL  COMMENT 'the night it belongs to',
         stage      STRING  NOT NULL  COMMENT 'the job that measured it',
         model_id   STRING  NOT NULL  COMMENT 'a model, or the name of a baseline',
-        segment    STRING  NOT NULL  COMMENT 'all, or the slice of users or the intent head',
+        segment    STRING  NOT NULL  COMMENT 'all, or the slice of users, or the intent head, or whether policies are on',
         metric     STRING  NOT NULL  COMMENT 'name in lower case, for example ndcg',
         k          INT               COMMENT 'length of the list that was judged',
         step       INT               COMMENT 'epoch, for figures of training',
@@ -82,9 +84,10 @@ METRICS = Table(
 _RECOMMENDATION_COLUMNS = f"""
         run_date  DATE     NOT NULL  COMMENT 'as of the end of this date',
         user_id   STRING   NOT NULL  COMMENT 'as in events',
-        items     {_LIST}  NOT NULL  COMMENT 'best first; source: model, prior, fallback, pinned or explore',
+        items     {_LIST}  NOT NULL  COMMENT 'best first; source: model, prior, fallback, pinned or explore (drawn at random with that propensity)',
         model_id  STRING   NOT NULL  COMMENT 'the model, or the name of the baseline, that made the list',
-        run_id    STRING   NOT NULL  COMMENT 'the run that made it'
+        run_id    STRING   NOT NULL  COMMENT 'the run that made it',
+        made_from BIGINT             COMMENT 'hash of what the list was made of: equal, equal lists (recommendations.incremental)'
 """
 CANDIDATES = Table(  # never written: what scoring hands to the recommendations stage
     name="candidates",
@@ -93,13 +96,14 @@ CANDIDATES = Table(  # never written: what scoring hands to the recommendations 
     key=("user_id",),
     columns="""
         user_id       STRING  NOT NULL  COMMENT 'as in events',
-        items         ARRAY<STRUCT<item_id: STRING, score: DOUBLE, source: STRING, intent: STRING, because_item_id: STRING>>
+        items         ARRAY<STRUCT<item_id: STRING, score: DOUBLE, source: STRING, intent: STRING, because_item_id: STRING, propensity: DOUBLE>>
                               NOT NULL  COMMENT 'best first; fewer than K where fewer are eligible',
         heads         ARRAY<STRUCT<head: STRING, labels: ARRAY<STRUCT<label: STRING, probability: DOUBLE>>>>
                               NOT NULL  COMMENT 'as in user_intents',
         head_weights  ARRAY<STRUCT<head: STRING, weight: DOUBLE>>
                               NOT NULL  COMMENT 'as in user_intents',
-        embedding     ARRAY<FLOAT>  NOT NULL  COMMENT 'as in user_intents'
+        embedding     ARRAY<FLOAT>  NOT NULL  COMMENT 'as in user_intents',
+        made_from     BIGINT  NOT NULL  COMMENT 'as in recommendations'
     """,
 )
 RECOMMENDATIONS_STAGED = Table(
@@ -108,7 +112,7 @@ RECOMMENDATIONS_STAGED = Table(
     writer="write_recommendations",
     key=("run_date", "user_id"),
     partition=("run_date",),
-    provenance=("run_id",),
+    provenance=("run_id", "made_from"),
     columns=_RECOMMENDATION_COLUMNS,
 )
 USER_INTENTS = Table(
@@ -117,7 +121,7 @@ USER_INTENTS = Table(
     writer="write_recommendations",
     key=("run_date", "user_id"),
     partition=("run_date",),
-    provenance=("run_id",),
+    provenance=("run_id", "made_from"),
     columns="""
         run_date      DATE    NOT NULL  COMMENT 'as of the end of this date',
         user_id       STRING  NOT NULL  COMMENT 'as in events',
@@ -128,7 +132,8 @@ USER_INTENTS = Table(
         primary_head  STRING            COMMENT 'the head with the greatest weight',
         embedding     ARRAY<FLOAT>  NOT NULL  COMMENT 'intent embedding (Z)',
         model_id      STRING  NOT NULL  COMMENT 'the model that made it',
-        run_id        STRING  NOT NULL  COMMENT 'the run that made it'
+        run_id        STRING  NOT NULL  COMMENT 'the run that made it',
+        made_from     BIGINT            COMMENT 'as in recommendations'
     """,
 )
 SEGMENT_RECOMMENDATIONS = Table(
@@ -168,7 +173,7 @@ RECOMMENDATIONS = Table(
     writer="write_recommendations",
     key=("run_date", "user_id"),
     partition=("run_date",),
-    provenance=("run_id",),
+    provenance=("run_id", "made_from"),
     checks=_RANKED,
     properties={"delta.enableChangeDataFeed": "true"},
     columns=_RECOMMENDATION_COLUMNS,

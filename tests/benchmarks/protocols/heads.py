@@ -1,23 +1,17 @@
 """Intent heads on the events that the lists are judged by: right how often, and as sure as they should be.
 
-N events   C labels of a head   B rows   L events of a row
+B rows   L events of a row   C labels of a head   N events
 """
 
 from collections.abc import Iterable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from intentrec.cluster.heads import head_chances
 from intentrec.metrics import fit_temperature, label_figures, tempered
-from intentrec.model.batches import Batch, Reading, Shard, read_batches
+from intentrec.model.batches import Batch, Shard
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Catalogue
-from intentrec.model.targets import targets_of
-
-_ROWS = 64
-_MOST = 50_000  # events of a head: the standard error of an accuracy is then 0.2 % at most
-Said = dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
 
 
 def head_figures(
@@ -34,7 +28,7 @@ def head_figures(
     if not scorer.shape.heads or not test:
         return {}
     found: dict[str, float] = {}
-    fitted, said = _said(scorer, catalogue, check), _said(scorer, catalogue, test)
+    fitted, said = head_chances(scorer, catalogue, check), head_chances(scorer, catalogue, test)
     for head, (chances_NC, truth_NC) in said.items():
         if not len(truth_NC) or not len(fitted[head][1]):
             continue
@@ -80,32 +74,3 @@ def label_floors(catalogue: Catalogue, learn: Iterable[Batch], test: Iterable[Ba
             events += 1
     names = ("last", "mode_5", "markov")
     return {f"floor:category:{name}": value / max(events, 1) for name, value in zip(names, right.tolist(), strict=True)}
-
-
-def rows_of(shards: tuple[Shard, ...]) -> Iterable[Batch]:
-    """Yield all rows of some shards."""
-    for shard in shards:
-        yield from read_batches(shard, Reading(0, 1, _ROWS, 1))
-
-
-def _said(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]) -> Said:
-    chances: dict[str, list[NDArray[np.float64]]] = {head: [] for head in scorer.shape.heads}
-    truths: dict[str, list[NDArray[np.bool_]]] = {head: [] for head in scorer.shape.heads}
-    events = 0
-    with torch.inference_mode():
-        for batch in rows_of(shards):
-            targets = targets_of(scorer.shape, catalogue, batch)
-            said = scorer.network(batch.items_BL, batch.times_BL, batch.features_BCL)
-            for head, logits_BLC in said.head_logits.items():
-                chosen_BL = targets.chosen(head)
-                chances_NC = logits_BLC[chosen_BL].double().softmax(dim=1).numpy()
-                labels_NK = targets.labels[head][chosen_BL].numpy()
-                truth_NC = np.zeros(chances_NC.shape, dtype=bool)
-                rows_R, columns_R = (labels_NK >= 0).nonzero()
-                truth_NC[rows_R, labels_NK[rows_R, columns_R]] = True
-                chances[head].append(chances_NC)
-                truths[head].append(truth_NC)
-            events += int((targets.weights_BL > 0).sum())
-            if events >= _MOST:
-                break
-    return {head: (np.concatenate(chances[head]), np.concatenate(truths[head])) for head in chances if chances[head]}

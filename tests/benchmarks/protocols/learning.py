@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from intentrec.cluster.heads import rows_of
 from intentrec.cluster.judging import JudgedDay
 from intentrec.cluster.mixing import fit_mix
 from intentrec.cluster.priors import Prior
@@ -24,7 +25,7 @@ from intentrec.model.inference import Scorer
 from intentrec.model.job import Settings, TrainingJob
 from intentrec.model.shape import Field, NetworkShape
 from intentrec.model.training import run_jobs
-from protocols.heads import head_figures, label_floors, rows_of
+from protocols.heads import head_figures, label_floors
 from protocols.rounds import Round
 from protocols.settings import QualityConfig
 

@@ -1,8 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from tests.cluster.worlds import FIELDS, ONE_USER, artifact_of, ids, lists_of, plan_of, scores_BV
+from tests.cluster.worlds import (
+    FIELDS,
+    ONE_USER,
+    artifact_of,
+    histories_of,
+    ids,
+    lists_of,
+    plan_of,
+    reranking_for,
+    scores_BV,
+)
 
+from intentrec.cluster.scoring.cold import ColdStart
 from intentrec.cluster.scoring.columns import FALLBACK, MODEL, Lists
 from intentrec.cluster.scoring.lists import ListMaker
 from intentrec.model.inference import Histories
@@ -93,3 +106,82 @@ def test_a_model_of_other_event_features_reads_those_that_it_knows(tmp_path):
     wanted = np.argsort(-scores_BV(artifact, own, tonight)[0], kind="stable")[:3]
     (row,) = lists_of(tonight, ONE_USER, [[]])
     assert [item["item_id"] for item in row["items"]] == [tonight.items[index] for index in wanted]
+
+
+def policies_of(plan, **policies):
+    return replace(plan, reranking=reranking_for(len(plan.items) - 1, **policies))
+
+
+def listed(row, *fields):
+    return [tuple(item[field] for field in fields) for item in row["items"]]
+
+
+def test_policies_at_zero_change_no_row_at_all(tmp_path):
+    plan = plan_of(12, 4, artifact_of(12), tmp_path / "m", bias_V=np.linspace(0, 1, 13, dtype=np.float32))
+    histories, seen = histories_of([1, 5, 9], 12), [[1, 2], [], [3]]
+    assert lists_of(policies_of(plan), histories, seen) == lists_of(plan, histories, seen)
+
+
+def test_drawn_rows_tell_their_chance_and_a_repeated_night_draws_the_same(tmp_path):
+    plan = plan_of(12, 4, artifact_of(12), tmp_path / "m")
+    (raw,) = lists_of(plan, ONE_USER, [[]])
+    drawing = policies_of(plan, explore_places=2)
+    (row,) = lists_of(drawing, ONE_USER, [[]])
+    assert listed(row, "item_id", "score")[:2] == listed(raw, "item_id", "score")[:2]
+    assert [source for (source,) in listed(row, "source")] == ["model", "model", "explore", "explore"]
+    chances = [chance for (chance,) in listed(row, "propensity")]
+    assert chances[:2] == [None, None]
+    assert all(0 < chance <= 1 for chance in chances[2:])
+    assert len(set(listed(row, "item_id"))) == 4
+    assert lists_of(drawing, ONE_USER, [[]]) == [row]
+
+
+def test_a_popular_item_falls_by_its_offset_before_the_best_are_chosen(tmp_path):
+    artifact = artifact_of(12)
+    plan = plan_of(12, 3, artifact, tmp_path / "m")
+    best = np.argsort(-scores_BV(artifact, ONE_USER, plan)[0], kind="stable")[:4]
+    offset_V = np.zeros(13, np.float32)
+    offset_V[best[0]] = -100.0
+    lowered = replace(plan, reranking=replace(reranking_for(12), offset_V=offset_V))
+    (row,) = lists_of(lowered, ONE_USER, [[]])
+    assert listed(row, "item_id") == [(plan.items[item],) for item in best[1:]]
+
+
+def test_an_item_that_no_event_ever_had_is_listed_by_the_quota(tmp_path):
+    artifact = artifact_of(8)  # 9 and 10 came after its vocabulary
+    plan = plan_of(10, 3, artifact, tmp_path / "m")
+    (row,) = lists_of(policies_of(plan, new_item_share=1 / 3), ONE_USER, [[9]])
+    names = listed(row, "item_id", "source", "intent", "because_item_id")
+    assert names[2] == ("i10", "model", "category: green", None)  # the only new one that is not seen; 1 + 10 mod 3
+    assert names[:2] == listed(lists_of(plan, ONE_USER, [[9]])[0], "item_id", "source", "intent", "because_item_id")[:2]
+
+
+COLD = ColdStart(
+    events=3,
+    shrink_events=2.0,
+    segments={"kids": 1},
+    popularity_SV=np.array([np.arange(9), 8 - np.arange(9)], np.float32),
+)
+
+
+@pytest.mark.parametrize(("segment", "row"), [("kids", 1), ("unheard of", 0), (None, 0)])
+def test_users_with_few_events_get_the_mix_of_model_and_their_segments_popularity(tmp_path, segment, row):
+    artifact = artifact_of(8)
+    plan = plan_of(8, 3, artifact, tmp_path / "m", bias_V=np.linspace(0, 1, 9, dtype=np.float32), cold=COLD)
+    model = scores_BV(artifact, ONE_USER, plan)[0]
+    mixed = 0.5 * model + 0.5 * COLD.popularity_SV[row]  # two events, and kappa is 2
+    best = [item for item in np.argsort(-mixed, kind="stable") if item not in (0, 2)][:3]
+    (found,) = lists_of(plan, ONE_USER, [[2]], [segment])
+    assert listed(found, "item_id") == [(plan.items[item],) for item in best]
+    assert [score for (score,) in listed(found, "score")] == pytest.approx(mixed[best], abs=1e-5)
+
+
+def test_users_with_enough_events_are_scored_by_the_model_whatever_their_segment(tmp_path):
+    plan = plan_of(8, 3, artifact_of(8), tmp_path / "m")
+    histories, seen = histories_of([3, 2], 8), [[], []]
+    warm, cold = lists_of(replace(plan, cold=COLD), histories, seen, ["kids", "kids"])
+    plain = lists_of(plan, histories, seen)
+    assert warm["items"] == plain[0]["items"]  # exactly as many as it takes
+    assert cold["items"] != plain[1]["items"]
+    nobody = replace(COLD, events=0)
+    assert lists_of(replace(plan, cold=nobody), histories, seen, ["kids", "kids"]) == plain

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.cluster.worlds import DAY, artifact_of, histories_of, plan_of, scores_BV
 
-from intentrec.cluster.scoring import load_scorer, score
+from intentrec.cluster.scoring import load_scorer, score, with_origin
 from intentrec.errors import InputError
 from intentrec.model.inference import Histories
 from intentrec.tables import HISTORIES
@@ -29,7 +29,7 @@ def test_spark_scores_as_torch_does_and_lists_nothing_seen_or_unavailable(spark,
          histories.features[row].tolist(), seen[row].tolist(), lengths[row], datetime(2024, 5, 1, tzinfo=UTC))
         for row in range(len(lengths))
     ]  # fmt: skip
-    frame = spark.createDataFrame(rows, HISTORIES.schema)
+    frame = with_origin(spark.createDataFrame(rows, HISTORIES.schema), "plan")
     shared = spark.sparkContext.broadcast(plan)
     lists = {row["user_id"]: row for row in score(frame.repartition(3), shared, 40).collect()}
     assert len(lists) == 40
@@ -49,6 +49,6 @@ def test_a_damaged_model_is_named_before_any_task_starts(spark, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     with pytest.raises(InputError, match=r"damaged/weights.safetensors: has other bytes .*; restore .* or train again"):
         load_scorer(plan)
-    nobody = spark.createDataFrame([], HISTORIES.schema)
+    nobody = with_origin(spark.createDataFrame([], HISTORIES.schema), "plan")
     with pytest.raises(InputError, match=r"damaged/weights.safetensors: has other bytes"):
         score(nobody, spark.sparkContext.broadcast(plan), 0)

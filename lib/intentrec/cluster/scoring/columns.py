@@ -20,21 +20,30 @@ SOURCES = ("model", "prior", "fallback", "pinned", "explore")
 MODEL, PRIOR, FALLBACK, PINNED, EXPLORE = range(len(SOURCES))
 _LABELS_KEPT = 5  # per head in user_intents
 
+Said = tuple[Encoded, Mapping[str, Sequence[str]]]  # and head -> its labels
+
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """The users of a batch, one array of int64 per user and column, as in HISTORIES."""
+    """The users of a batch, one array of int64 per user and column of HISTORIES.
+
+    ``segments`` are None where the plan does not ask for them; ``made_from`` goes on to CANDIDATES as it is.
+    """
 
     user_ids: pa.Array
     items: list[Indices]
     times: list[Indices]
     features: list[Indices]
     seen: list[Indices]
+    segments: list[str | None] | None
+    made_from: pa.Array
 
     @classmethod
     def of(cls, batch: pa.RecordBatch) -> "Users":
-        """Read a batch with the columns user_id and HISTORY."""
-        return cls(batch.column("user_id"), *(_rows(batch.column(name)) for name in HISTORY))
+        """Read a batch with the columns user_id, HISTORY and made_from, and segment where the plan asks for it."""
+        segments = batch.column("segment").to_pylist() if "segment" in batch.schema.names else None
+        items, times, features, seen = (_rows(batch.column(name)) for name in HISTORY)
+        return cls(batch.column("user_id"), items, times, features, seen, segments, batch.column("made_from"))
 
     def __len__(self) -> int:
         """Return the number of users."""
@@ -51,6 +60,7 @@ class Lists:
         sources_BK: int8 places in SOURCES.
         intents_BK: int64 category that the place serves, 0 for none.
         because_BK: int64 item index of the past item that is the reason, 0 for none.
+        propensity_BK: float64 probability of a place that was drawn, nan elsewhere.
     """
 
     items_BK: Indices
@@ -58,19 +68,25 @@ class Lists:
     sources_BK: NDArray[np.int8]
     intents_BK: Indices
     because_BK: Indices
+    propensity_BK: NDArray[np.float64]
 
     @classmethod
     def empty(cls, num_users: int, k: int) -> "Lists":
         """Return lists without any item."""
         shape = (num_users, k)
-        zeros = (np.zeros(shape, dtype) for dtype in (np.int64, np.float64, np.int8, np.int64, np.int64))
-        return cls(*zeros)
+        return cls(
+            items_BK=np.zeros(shape, np.int64),
+            scores_BK=np.zeros(shape),
+            sources_BK=np.zeros(shape, np.int8),
+            intents_BK=np.zeros(shape, np.int64),
+            because_BK=np.zeros(shape, np.int64),
+            propensity_BK=np.full(shape, np.nan),
+        )
 
 
 def candidate_rows(
-    users: Users, lists: Lists, said: tuple[Encoded, Mapping[str, Sequence[str]]] | None, items: Sequence[str],
-    schema: pa.Schema,
-) -> pa.RecordBatch:  # fmt: skip
+    users: Users, lists: Lists, said: Said | None, items: Sequence[str], schema: pa.Schema
+) -> pa.RecordBatch:
     """Build CANDIDATES rows.
 
     Args:
@@ -83,6 +99,7 @@ def candidate_rows(
     categories = () if said is None else said[1].get("category", ())
     columns = {
         "user_id": users.user_ids,
+        "made_from": users.made_from,
         "items": _list_column(lists, items, categories, schema.field("items").type),
         **_said_columns(len(users), said, schema),
     }
@@ -100,19 +117,19 @@ def _list_column(
     filled_BK = lists.items_BK > 0
     names = pa.array(["", *items[1:]], pa.string())
     labels = pa.array(["", *(f"category: {name}" for name in categories)], pa.string())
+    chances_N = lists.propensity_BK[filled_BK]
     entries = {
         "item_id": names.take(pa.array(lists.items_BK[filled_BK])),
         "score": pa.array(lists.scores_BK[filled_BK]),
         "source": pa.array(SOURCES, pa.string()).take(pa.array(lists.sources_BK[filled_BK])),
         "intent": _named(labels, lists.intents_BK[filled_BK]),
         "because_item_id": _named(names, lists.because_BK[filled_BK]),
+        "propensity": pa.array(chances_N, mask=np.isnan(chances_N)),
     }
     return _list_array(_struct_array(entries, column_type.value_type), filled_BK.sum(axis=1), column_type)
 
 
-def _said_columns(
-    num_users: int, said: tuple[Encoded, Mapping[str, Sequence[str]]] | None, schema: pa.Schema
-) -> dict[str, pa.Array]:
+def _said_columns(num_users: int, said: Said | None, schema: pa.Schema) -> dict[str, pa.Array]:
     """Build heads, head_weights and embedding; without a model, or one without heads, they are empty."""
     types = {name: schema.field(name).type for name in ("heads", "head_weights", "embedding")}
     if said is None or not said[0].heads:

@@ -1,11 +1,11 @@
 """The lists of one worker's users, as arrays until the end: best items, then what is popular, then the reasons.
 
-B users of an Arrow batch   Q queries of a user   D width   K places   V items + 1 (0 is padding)
+B users of an Arrow batch   Q queries of a user   D width   K places   M candidates   V items + 1 (0 is padding)
 C categories kept per item   N labels of a head
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from intentrec.cluster.judging import Indices
 from intentrec.cluster.recommenders import known_to, masked
-from intentrec.cluster.scoring.columns import FALLBACK, MODEL, PRIOR, Lists, Users
+from intentrec.cluster.reranking import Asking, NewItems, Scores, rerank
+from intentrec.cluster.scoring.columns import EXPLORE, FALLBACK, MODEL, PRIOR, Lists, Said, Users
 from intentrec.cluster.scoring.plan import ScoringPlan
 from intentrec.model.inference import Encoded, Histories, Scorer
-from intentrec.model.topk import Ragged, TopK, top_k
-
-Said = tuple[Encoded, Mapping[str, Sequence[str]]]  # and head -> labels
+from intentrec.model.topk import Ragged, top_k
+from intentrec.policies import user_seeds
 
 
 class ListMaker:
@@ -33,10 +33,18 @@ class ListMaker:
         self._num_known = num_known
         assert plan.prior is not None
         self._prior = plan.prior
-        self._network_V = masked(np.zeros(num_known, np.float32), plan.allowed[:num_known])
-        self._network_V += plan.prior.item_scores(scorer.bias_V, num_known)
-        self._mixed_V = self._network_V + torch.from_numpy(plan.bias_V[:num_known])
         self._categories_VC = scorer.network.items.categories_VK.numpy()
+        offset_V = np.zeros(num_known, np.float32)
+        item_V = plan.prior.item_scores(scorer.bias_V, num_known)
+        if plan.reranking is not None:
+            offset_V = plan.reranking.offset_V[:num_known]
+            young_V = plan.bias_V + plan.reranking.offset_V
+            young_V[:num_known] += item_V.numpy()
+            self._new = NewItems(scorer, plan.reranking, young_V)
+            own_VC = plan.reranking.categories_VC
+            self._categories_VC = np.where(own_VC > len(scorer.labels.get("category", ())), 0, own_VC)
+        self._network_V = masked(offset_V, plan.allowed[:num_known]) + item_V
+        self._mixed_V = self._network_V + torch.from_numpy(plan.bias_V[:num_known])
 
     def lists_of(self, users: Users) -> tuple[Lists, Said | None]:
         """Return the users' lists, and what the model says of the users."""
@@ -45,38 +53,66 @@ class ListMaker:
         past = Histories(users.items, users.times, users.features)
         known = known_to(self._scorer.shape, self._plan.fields, past)
         said = self._scorer.encode(known)
-        lists = self._best(self._prior.personal(said.queries_BQD, users.items), users.seen)
+        lists = self._best(self._prior.personal(said.queries_BQD, users.items), said, users)
         lists = self._filled(self._with_reasons(lists, said, known.items), users.seen)
         return lists, (said, self._scorer.labels)
 
-    def _best(self, queries_BQD: Tensor, seen: list[Indices]) -> Lists:
-        """Return the best items of model and prior together.
+    def _best(self, queries_BQD: Tensor, said: Encoded, users: Users) -> Lists:
+        """Return the best items of model and prior together, in the order that the policies want.
 
-        A place is the prior's where the network alone would not have listed its item.
+        A place is the prior's where the network alone would not have had its item among the candidates.
         """
-        mixed = self._top(queries_BQD, seen, self._mixed_V)
-        lists = Lists.empty(*mixed.items_BK.shape)
+        pool = self._candidates(queries_BQD, users)
+        lists = Lists.empty(len(users), self._plan.k)
+        items_BK, scores_BK, propensity_BK = *pool, lists.propensity_BK
+        how = self._plan.reranking
+        if how is not None:
+            new = self._new.best(queries_BQD, users.seen, how.num_new(self._plan.k))
+            past = Histories(users.items, users.times, users.features)
+            asking = Asking(past, said, user_seeds(users.user_ids.to_pylist(), how.night))
+            chosen = rerank(pool, new, asking, how, self._plan.k)
+            items_BK, scores_BK, propensity_BK = chosen.items_BK, chosen.scores_BK, chosen.propensity_BK
         sources_BK = lists.sources_BK
-        if self._plan.bias_V.any():
-            alone = self._top(queries_BQD, seen, self._network_V)
-            found_BK = (mixed.items_BK[:, :, None] == alone.items_BK[:, None, :]).any(dim=2).numpy()
-            sources_BK = np.where(found_BK, MODEL, PRIOR).astype(np.int8)
+        if self._plan.bias_V.any() or self._plan.cold is not None:
+            alone_BM, _ = self._top(queries_BQD, users.seen, self._network_V)
+            raised_BK = _within(items_BK, pool[0]) & ~_within(items_BK, alone_BM)
+            sources_BK = np.where(raised_BK, PRIOR, MODEL).astype(np.int8)
+        sources_BK = np.where(np.isnan(propensity_BK), sources_BK, EXPLORE).astype(np.int8)
         return replace(
-            lists,
-            items_BK=mixed.items_BK.numpy(),
-            scores_BK=mixed.scores_BK.numpy().astype(np.float64),
-            sources_BK=sources_BK,
+            lists, items_BK=items_BK, scores_BK=scores_BK, sources_BK=sources_BK, propensity_BK=propensity_BK
         )
 
-    def _top(self, queries_BQD: Tensor, seen: list[Indices], bias_V: Tensor) -> TopK:
+    def _candidates(self, queries_BQD: Tensor, users: Users) -> tuple[Indices, Scores]:
+        """Return the best items_BM and scores_BM; of users with few events together with their segment's popularity."""
+        items_BM, scores_BM = self._top(queries_BQD, users.seen, self._mixed_V)
+        cold = self._plan.cold
+        if cold is None:
+            return items_BM, scores_BM
+        assert users.segments is not None
+        events_B = np.array([len(own) for own in users.items])
+        segments_B = np.array([0 if name is None else cold.segments.get(name, 0) for name in users.segments])
+        few = np.flatnonzero(events_B < cold.events)
+        kinds = np.unique(np.stack([events_B[few], segments_B[few]], axis=1), axis=0)
+        for events, segment in kinds.tolist():
+            rows = few[(events_B[few] == events) & (segments_B[few] == segment)]
+            trust = events / (events + cold.shrink_events)
+            popular_V = torch.from_numpy(cold.popularity_SV[segment, : self._num_known])
+            bias_V = trust * self._mixed_V + (1 - trust) * popular_V
+            own = trust * queries_BQD[torch.from_numpy(rows)]
+            items_BM[rows], scores_BM[rows] = self._top(own, [users.seen[row] for row in rows], bias_V)
+        return items_BM, scores_BM
+
+    def _top(self, queries_BQD: Tensor, seen: Sequence[Indices], bias_V: Tensor) -> tuple[Indices, Scores]:
         assert self._scorer is not None
         excluded = Ragged.of([own[own < self._num_known] for own in seen])
-        return top_k(queries_BQD, self._scorer.items_VD, self._plan.k, bias_V=bias_V, excluded=excluded)
+        found = top_k(queries_BQD, self._scorer.items_VD, self._plan.pool, bias_V=bias_V, excluded=excluded)
+        return found.items_BK.numpy(), found.scores_BK.numpy().astype(np.float64)
 
     def _with_reasons(self, lists: Lists, said: Encoded, past: Sequence[Indices]) -> Lists:
         """Name for every place the nearest past item, and the likeliest of the item's own categories: its intent."""
         assert self._scorer is not None
-        because_BK = self._scorer.nearest(torch.from_numpy(lists.items_BK), past).numpy()
+        known_BK = np.where(lists.items_BK < self._num_known, lists.items_BK, 0)
+        because_BK = self._scorer.nearest(torch.from_numpy(known_BK), past).numpy()
         if "category" not in said.heads:
             return replace(lists, because_BK=because_BK)
         own_BKC = self._categories_VC[lists.items_BK]
@@ -91,9 +127,7 @@ class ListMaker:
         short = np.flatnonzero(lengths_B < self._plan.k)
         if not len(short):
             return lists
-        items_BK, scores_BK, sources_BK = (
-            array.copy() for array in (lists.items_BK, lists.scores_BK, lists.sources_BK)
-        )
+        items_BK, scores_BK, sources_BK = lists.items_BK.copy(), lists.scores_BK.copy(), lists.sources_BK.copy()
         for row in short.tolist():
             length = int(lengths_B[row])
             missing = self._plan.k - length
@@ -102,9 +136,14 @@ class ListMaker:
             free = ~np.isin(self._plan.filler[nearest], taken)
             fillers = self._plan.filler[nearest][free][:missing]
             values = self._plan.filler_scores[nearest][free][:missing].astype(np.float64)
-            highest = scores_BK[row, length - 1] if length else math.inf
+            highest = float(scores_BK[row, :length].min()) if length else math.inf
             drop = min(0.0, highest - values[0]) if len(values) else 0.0
             places = slice(length, length + len(fillers))
             items_BK[row, places], sources_BK[row, places] = fillers, FALLBACK
             scores_BK[row, places] = np.minimum(values + drop, highest)  # the sum is rounded
         return replace(lists, items_BK=items_BK, scores_BK=scores_BK, sources_BK=sources_BK)
+
+
+def _within(items_BK: Indices, others_BM: Indices) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (items_BK[:, :, None] == others_BM[:, None, :]).any(axis=2)
+    return found

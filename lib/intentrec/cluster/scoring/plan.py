@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from intentrec.cluster.judging import Indices
 from intentrec.cluster.priors import Prior
+from intentrec.cluster.reranking import Reranking
+from intentrec.cluster.scoring.cold import ColdStart
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Field
@@ -35,6 +37,8 @@ class ScoringPlan:
         filler: item indices that fill short lists, best first; all may be recommended.
         filler_scores: float32 of the same, never rising.
         k: items of a list.
+        reranking: policies that choose from the best candidates; None: all are off.
+        cold: users with few events; None: they are scored as all others.
     """
 
     folder: str | None
@@ -47,13 +51,17 @@ class ScoringPlan:
     filler: Indices
     filler_scores: NDArray[np.float32]
     k: int
+    reranking: Reranking | None = None
+    cold: ColdStart | None = None
+
+    @property
+    def pool(self) -> int:
+        """Return how many candidates a list is chosen from."""
+        return self.k if self.reranking is None else self.reranking.pool(self.k)
 
 
 def num_tasks(num_rows: int) -> int:
-    """Return into how many tasks rows are split: by their number alone, not by the cores of this machine.
-
-    The last bit of a score depends on which users share a batch, so the same users must always share one.
-    """
+    """Return into how many tasks rows are split: by their number alone, not by the cores of this machine."""
     return max(_LEAST_TASKS, -(-num_rows // _ROWS_PER_TASK))
 
 

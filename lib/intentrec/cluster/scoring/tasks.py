@@ -13,14 +13,17 @@ from intentrec.cluster.scoring.lists import ListMaker
 from intentrec.cluster.scoring.plan import ScoringPlan, load_scorer, num_tasks
 from intentrec.tables import CANDIDATES
 
+_USERS_AT_ONCE = 2048  # what is made for them stays below 100 MB with lists of 100 chosen from 500
+
 
 def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) -> DataFrame:
     """Score users task by task, one torch thread each: as many tasks run as Spark has cores.
 
-    Equal users give equal candidates to the last bit, however ``histories`` is partitioned or ordered.
+    Equal users give equal candidates to the last bit, however ``histories`` is partitioned or ordered, and whoever
+    else is scored.
 
     Args:
-        histories: HISTORIES rows.
+        histories: rows of ``with_origin``, with the user's segment (or null) where the plan has a ``cold``.
         plan: broadcast from the driver.
         num_users: how many rows those are.
 
@@ -33,21 +36,30 @@ def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) ->
     if plan.value.folder is not None:
         load_scorer(plan.value)  # here first: an error of a task would reach the user as a trace of Java
     schema = CANDIDATES.schema
-    chosen = histories.select("user_id", *HISTORY).repartition(num_tasks(num_users), "user_id")
+    asked = ["user_id", *HISTORY, "made_from", *(["segment"] if plan.value.cold is not None else [])]
+    chosen = histories.select(*asked).repartition(num_tasks(num_users), "user_id")
     chosen = chosen.sortWithinPartitions("user_id")
-    return chosen.mapInArrow(_task(plan, to_arrow_schema(schema)), schema)
+    return chosen.mapInArrow(task_of(plan, to_arrow_schema(schema)), schema)
 
 
-def _task(
-    plan: Broadcast[ScoringPlan], schema: pa.Schema
+def task_of(
+    plan: Broadcast[ScoringPlan], schema: pa.Schema, threads: int = 1
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """Return what a task does with its rows; it works without Spark too, for any Arrow batches.
+
+    Args:
+        plan: broadcast from the driver.
+        schema: of CANDIDATES.
+        threads: of torch.
+    """
+
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         scoring = plan.value
         maker = ListMaker(scoring, None if scoring.folder is None else load_scorer(scoring))
         for batch in batches:
-            if batch.num_rows:
-                users = Users.of(batch)
+            for start in range(0, batch.num_rows, _USERS_AT_ONCE):
+                users = Users.of(batch.slice(start, _USERS_AT_ONCE))
                 yield candidate_rows(users, *maker.lists_of(users), scoring.items, schema)
 
     return run

@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.cluster.worlds import artifact_of
+from tests.model.synthetic import write_shard
+
+from intentrec.cluster.heads import fit_temperatures, head_chances
+from intentrec.metrics import label_figures, tempered
+from intentrec.model.inference import Scorer
+
+NUM_ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory):
+    """A model whose action head says view with 0.982, and rows in which two of three targets are views."""
+    artifact = artifact_of(3)
+    weights = dict(artifact.weights)
+    weights["intents.heads.action.weight"] = torch.zeros_like(weights["intents.heads.action.weight"])
+    weights["intents.heads.action.bias"] = torch.tensor([4.0, 0.0])
+    rows = [
+        {
+            "row_id": number, "length": 4, "items": [1, 2, 3, 1], "times": [*range(1_700_100_000, 1_700_100_004)],
+            "weights": [0.0, 1.0, 1.0, 1.0], "features": [1, 1, 1, 2, *[0] * 8],
+        }
+        for number in range(NUM_ROWS)
+    ]  # fmt: skip
+    shard = write_shard(tmp_path_factory.mktemp("rows"), "validation", 4, rows, [NUM_ROWS])
+    return Scorer(replace(artifact, weights=weights)), artifact.catalogue, (shard,)
+
+
+def test_every_target_gives_what_the_head_says_and_what_was_true(sure):
+    chances_NC, truth_NC = head_chances(*sure)["action"]
+    assert chances_NC.shape == truth_NC.shape == (3 * NUM_ROWS, 2)
+    assert chances_NC[:, 0] == pytest.approx(np.full(3 * NUM_ROWS, 1 / (1 + np.exp(-4))))
+    assert truth_NC.sum(axis=0).tolist() == [2 * NUM_ROWS, NUM_ROWS]
+
+
+def test_a_head_that_is_too_sure_gets_the_temperature_at_which_it_is_right(sure):
+    temperature = fit_temperatures(*sure)["action"]
+    assert temperature == pytest.approx(4 / np.log(2), rel=1e-2)  # 2 of 3 are odds of 2
+    chances_NC, truth_NC = head_chances(*sure)["action"]
+    assert label_figures(tempered(chances_NC, temperature), truth_NC).ece == pytest.approx(0, abs=1e-2)
+
+
+def test_without_rows_there_is_no_temperature(sure):
+    assert fit_temperatures(sure[0], sure[1], ()) == {}
