@@ -1,0 +1,44 @@
+"""The memory of a process and of all below it; pages that they share count once."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from form import ROOT
+
+_POLL_S = 0.25
+
+
+def watched(command: list[str], folder: Path) -> tuple[str, float]:
+    """Run a command to its end; return what it printed, and the most memory of its tree, in MB."""
+    with (folder / "stdout").open("w+") as out:
+        with subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT) as child:
+            peak = 0.0
+            while child.poll() is None:
+                peak = max(peak, sum(map(_pss_mb, [child.pid, *_below(child.pid)])))
+                time.sleep(_POLL_S)
+        if child.returncode:
+            sys.exit(f"{' '.join(command)} ended with {child.returncode}")
+        out.seek(0)
+        return out.read(), peak
+
+
+def _below(parent: int) -> Iterator[int]:
+    for child in Path("/proc", str(parent), "task").glob("*/children"):
+        try:
+            pids = [int(pid) for pid in child.read_text().split()]
+        except OSError:
+            continue  # ended while we looked
+        for pid in pids:
+            yield pid
+            yield from _below(pid)
+
+
+def _pss_mb(pid: int) -> float:
+    try:
+        lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
