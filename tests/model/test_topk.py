@@ -117,3 +117,33 @@ def test_an_item_without_a_row_is_refused_and_not_taken_for_one_of_another_query
     )
     with pytest.raises(ValueError, match=f"{name}: items 0 to 3 wanted"):
         top_k(torch.ones(1, 1), torch.ones(4, 1), 2, **{name: entries})
+
+
+@pytest.mark.parametrize(
+    ("num_items", "k", "num_queries", "rows"),
+    [
+        (100_000, 100, 1, 128),
+        (100_000, 100, 4, 112),  # 889 kB a user, his four queries one after the other
+        (1_000_000, 100, 1, 16),  # 4.2 MB each: 23 would fit
+        (100_000_000, 100, 1, 8),  # more than the budget, and no fewer
+        (50, 10_000, 1, 128),
+    ],
+)
+def test_no_more_users_are_scored_at_once_than_the_budget_holds(num_items, k, num_queries, rows):
+    assert topk.chunk_rows(num_items, k, num_queries) == rows
+
+
+@pytest.mark.parametrize("interests", [1, 3])
+def test_what_is_made_stays_within_the_budget(interests, monkeypatch):
+    monkeypatch.setattr(topk, "BUDGET", 4 * 2**20)
+    queries, items = torch.randn(200, interests, 16), torch.randn(20_000, 16)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        found = top_k(queries, items, 100)
+    held = peak = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    result = found.scores_BK.nbytes + found.items_BK.nbytes
+    assert peak - result < topk.BUDGET
+    assert_exact(found, (queries @ items.T).amax(dim=1), 100)

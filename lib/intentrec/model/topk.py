@@ -17,6 +17,7 @@ CHUNK = 128  # queries at once: with 100,000 items the reused buffer has 51 MB
 GROUP = 32  # items whose maximum is looked at first
 ROWS = 8  # queries are multiplied in multiples of so many: products of other shapes differ in their last bits
 NEVER = float("-inf")
+BUDGET = 96 * 2**20  # bytes beside the vectors and the result, unless ROWS queries alone need more
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,14 @@ def top_k(
     device, rows, num_items = queries_BD.device, len(queries_BD), len(items_VD)
     groups = -(-num_items // GROUP)
     queries_BQD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
-    buffered = -(-min(CHUNK, rows) // ROWS) * ROWS
+    at_once = chunk_rows(num_items, k, queries_BQD.shape[1])
+    buffered = -(-min(at_once, rows) // ROWS) * ROWS
     buffer_RV = torch.full((buffered, groups * GROUP), NEVER, device=device)
     scores_BK = torch.full((rows, k), NEVER, device=device)
     items_BK = torch.zeros(rows, k, dtype=torch.int64, device=device)
     kept = min(k, num_items)
-    for start in range(0, rows, CHUNK):
-        chunk = slice(start, min(start + CHUNK, rows))
+    for start in range(0, rows, at_once):
+        chunk = slice(start, min(start + at_once, rows))
         padded_RQD = torch.nn.functional.pad(queries_BQD[chunk], (0, 0, 0, 0, 0, (start - chunk.stop) % ROWS))
         _score(buffer_RV[: len(padded_RQD), :num_items], padded_RQD, items_VD, bias_V)
         scores_RV = buffer_RV[: chunk.stop - start]
@@ -119,6 +121,18 @@ def top_k(
         scores_RV[:, 0] = NEVER
         scores_BK[chunk, :kept], items_BK[chunk, :kept] = _best(scores_RV, kept)
     return TopK(scores_BK, items_BK)
+
+
+def chunk_rows(num_items: int, k: int, num_queries: int = 1) -> int:
+    """Return how many users are scored at once, so that all that is made for them stays within BUDGET.
+
+    A user needs 4 bytes an item (twice that with several queries), a GROUP-th of it for the maxima, and 12 bytes for
+    each member of his k best groups, counted twice as they are sorted.
+    """
+    groups = -(-num_items // GROUP)
+    scores = 4 * groups * GROUP * (1 if num_queries == 1 else 2)
+    per_row = scores + 4 * groups + 2 * 12 * GROUP * min(k, groups)
+    return max(ROWS, min(CHUNK, BUDGET // per_row // ROWS * ROWS))
 
 
 def _score(scores_RV: Tensor, queries_RQD: Tensor, items_VD: Tensor, bias_V: Tensor | None) -> None:
