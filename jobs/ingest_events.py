@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from intentrec import events as stage
 from intentrec.config import EventSource, Snapshot
 from intentrec.errors import InputError
-from intentrec.ledger import Run, Stage, counted, run_job
+from intentrec.ledger import Run, Stage, counted, erased_users, run_job
 from intentrec.logs import Asked, LogFile, find_files, read_rows
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, USERS
 
@@ -36,9 +36,10 @@ def ingest_events(run: Run) -> dict[str, int]:
     plan = stage.plan_reading([*files.values()], books, rejected, latest_us, run.replay_quarantine)
     if not plan.paths:
         run.warn(f"no new file among {len(files):,} that match input.events")
-    judged = _judged(run, found, plan, bounds)
-    with _kept(judged), _snapshots(run) as snapshots:
-        read, dates = _opened(judged)
+    erased = erased_users(run)
+    judged = _judged(run, found, plan, (bounds, erased))
+    with _kept(judged), _snapshots(run, erased) as snapshots:
+        read, dates, rows_erased = _opened(judged)
         known = None if run.rebuild else _met_again(run, dates, bounds)
         with _decided(judged.where(F.col("kind") == "row"), known, books) as decided:
             counts = stage.count_rows(decided, read)
@@ -58,7 +59,8 @@ def ingest_events(run: Run) -> dict[str, int]:
         _write_items(run, snapshots)
         _write_users(run, snapshots)
     _write_books(run, counts, files, plan)
-    return _counters(counts) | {"rows_new": rows_new} | counters
+    kept_out = {"rows_erased": rows_erased} if rows_erased else {}
+    return _counters(counts) | {"rows_new": rows_new} | kept_out | counters
 
 
 def _checked_layout(run: Run) -> str:
@@ -71,14 +73,19 @@ def _checked_layout(run: Run) -> str:
 
 
 def _judged(
-    run: Run, found: Sequence[tuple[EventSource, tuple[LogFile, ...]]], plan: stage.Plan, bounds: stage.Bounds
+    run: Run,
+    found: Sequence[tuple[EventSource, tuple[LogFile, ...]]],
+    plan: stage.Plan,
+    limits: tuple[stage.Bounds, stage.Erased | None],
 ) -> DataFrame:
     parts = []
+    bounds, erased = limits
     for source, listed in found:
         columns = stage.columns_of(source)
         nested = [name for name in columns if name.startswith("context_")]
         wanted = [file for file in listed if file.path in set(plan.paths)]
         rows = read_rows(run.spark, wanted, Asked.of(source.format, columns, nested, source.options), plan.known)
+        rows = stage.mark_erased(rows, erased)
         parts.append(stage.judge(rows, source, run.config.input.actions, bounds))
     return reduce(DataFrame.unionByName, parts)
 
@@ -101,7 +108,7 @@ def _decided(rows: DataFrame, known: DataFrame | None, books: Sequence[stage.Boo
 
 
 @contextmanager
-def _snapshots(run: Run) -> Iterator[Snapshots]:
+def _snapshots(run: Run, erased: stage.Erased | None) -> Iterator[Snapshots]:
     kept: Snapshots = {}
     try:
         for kind in ("items", "users"):
@@ -114,7 +121,7 @@ def _snapshots(run: Run) -> Iterator[Snapshots]:
                 judged = (
                     stage.judge_items(rows, snapshot, run.config.timezone)
                     if kind == "items"
-                    else stage.judge_users(rows, snapshot)
+                    else stage.judge_users(stage.mark_erased(rows, erased), snapshot)
                 )
                 kept[kind] = (snapshot, judged.persist())
         yield kept
@@ -123,14 +130,17 @@ def _snapshots(run: Run) -> Iterator[Snapshots]:
             rows.unpersist()
 
 
-def _opened(judged: DataFrame) -> tuple[list[tuple[str, str]], list[date]]:
-    """Read everything once: which files were read, and which dates their events have."""
-    notice = F.when(F.col("kind") != "row", F.struct("kind", "source_file", "content_sha256", "detail"))
-    told = judged.agg(F.collect_list(notice).alias("notices"), F.collect_set("event_date").alias("dates")).collect()[0]
+def _opened(judged: DataFrame) -> tuple[list[tuple[str, str]], list[date], int]:
+    """Read everything once: which files were read, which dates their events have, how many rows are kept out."""
+    about_file = ~F.col("kind").isin("row", stage.ERASED)
+    notice = F.when(about_file, F.struct("kind", "source_file", "content_sha256", "detail"))
+    notices, dates = F.collect_list(notice).alias("notices"), F.collect_set("event_date").alias("dates")
+    told = judged.agg(notices, dates, F.count_if(F.col("kind") == stage.ERASED).alias("erased")).collect()[0]
     for row in told.notices:
         if row.kind == "foreign":
             raise InputError(f"{row.source_file}: {row.detail}; correct the file or input.events, no table was changed")
-    return [(row.source_file, row.content_sha256) for row in told.notices if row.kind == "file"], sorted(told.dates)
+    read = [(row.source_file, row.content_sha256) for row in told.notices if row.kind == "file"]
+    return read, sorted(told.dates), told.erased
 
 
 def _met_again(run: Run, dates: list[date], bounds: stage.Bounds) -> DataFrame | None:

@@ -11,6 +11,7 @@ import train_model
 import write_recommendations
 from rich.console import Console
 
+from intentrec.keeping.reproducing import reproduce_night
 from intentrec.ledger import Run, run_job
 from intentrec.report import collect_report, print_summary, write_report
 
@@ -28,4 +29,4 @@ def conclude(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_job(*(job.STAGE for job in JOBS), after=conclude))
+    sys.exit(run_job(*(job.STAGE for job in JOBS), after=conclude, reproduce=reproduce_night))

@@ -58,14 +58,18 @@ def write_config(folder: Path, logs: Path) -> Path:
     return file
 
 
-def write_logs(folder: Path, seed: int = 7) -> Path:
-    """Write one file of JSON lines a day, the catalogue and the users; two rows are bad and one comes twice."""
+def write_logs(folder: Path, seed: int = 7, person: str = "u{:02d}") -> Path:
+    """Write one file of JSON lines a day, the catalogue and the users; two rows are bad and one comes twice.
+
+    ``person`` makes an id of a user's number.
+    """
     folder.mkdir(parents=True)
     rng = random.Random(seed)
     place = {user: rng.randrange(NUM_ITEMS) for user in range(NUM_USERS)}
     for number in range(NUM_DAYS):
         day = FIRST_DAY + timedelta(days=number)
-        lines = [json.dumps(row) for user in range(NUM_USERS) for row in _events(user, number, place, rng)]
+        walks = ((person.format(user), _events(user, number, place, rng)) for user in range(NUM_USERS))
+        lines = [json.dumps({**row, "id": f"{name}{row['id']}", "who": name}) for name, walk in walks for row in walk]
         if number == 1:
             lines[3:3] = ["{broken", lines[0], json.dumps({**json.loads(lines[0]), "id": "x", "did": "steal"})]
         (folder / f"{day}.json").write_text("".join(f"{line}\n" for line in lines))
@@ -76,7 +80,8 @@ def write_logs(folder: Path, seed: int = 7) -> Path:
             name = f"i{item:02d}"
             kinds = "|".join([CATEGORIES[item // 10], *(["gift"] if item % 5 == 0 else [])])
             rows.writerow([name, f"Item {item}", kinds, "no" if name == UNAVAILABLE_ITEM else "yes"])
-    people = "".join(f"u{user:02d},{'new' if user % 4 == 0 else 'old'}\n" for user in range(NUM_USERS))
+    groups = ["new" if user % 4 == 0 else "old" for user in range(NUM_USERS)]
+    people = "".join(f"{person.format(user)},{group}\n" for user, group in enumerate(groups))
     (folder / "users.csv").write_text("id,group\n" + people)
     return folder
 
@@ -95,7 +100,7 @@ def _events(user: int, number: int, place: dict[int, int], rng: random.Random) -
             item = 20
         place[user] = item
         rows.append({
-            "id": f"{name}-{number}-{step}", "who": name, "what": f"i{item:02d}", "at": at.isoformat(),
+            "id": f"-{number}-{step}", "who": name, "what": f"i{item:02d}", "at": at.isoformat(),
             "did": "buy" if item % 5 == 0 else "view", "device": "phone" if user % 2 else "desk",
         })  # fmt: skip
     return rows

@@ -40,7 +40,8 @@ def test_every_commit_rename_and_fsync_of_the_package_has_its_crash_points() -> 
                          if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}  # fmt: skip
                 found[f"{file.relative_to(LIB)}:{node.name}"] = names
     assert set(found) == {
-        "io/warehouse.py:_commit_to",
+        "io/warehouse.py:commit_to",
+        "keeping/receipts.py:write_receipt",
         "model/manifest.py:write_folder",
         "report/document.py:write_report",
     }

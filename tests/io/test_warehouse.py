@@ -77,7 +77,7 @@ def test_create_makes_every_table_with_types_not_null_and_comments(warehouse: Wa
 
 def test_create_gives_each_table_its_partitions_constraints_properties_and_description(warehouse: Warehouse) -> None:
     for table in (SESSIONS, EVENTS, METRICS):
-        detail = warehouse._delta(table).detail().first()
+        detail = warehouse.delta(table).detail().first()
         assert detail is not None
         assert tuple(detail["partitionColumns"]) == table.partition
         assert detail["description"] == f"One row per {table.row}."
@@ -113,9 +113,9 @@ def test_rows_are_appended_replaced_and_deleted_in_signed_commits(spark: SparkSe
     assert_frames_equal(warehouse.read(VOCABULARY), vocabulary(spark))
 
     assert warehouse.version(VOCABULARY) == 6
-    history = warehouse._delta(VOCABULARY).history()
+    history = warehouse.delta(VOCABULARY).history()
     assert {row["userMetadata"] for row in history.select("userMetadata").collect()} == {"run night-1"}
-    detail = warehouse._delta(VOCABULARY).detail().first()
+    detail = warehouse.delta(VOCABULARY).detail().first()
     assert detail is not None
     assert detail["partitionColumns"] == ["run_date"]
 
@@ -139,7 +139,7 @@ def test_the_newest_commit_counts_also_beside_a_checkpoint(spark: SparkSession, 
         warehouse.set_layout(USERS, str(number))
         assert warehouse.version(USERS) == number
     assert [path.name for path in (tmp_path / "users" / "_delta_log").glob("*10.checkpoint*")]
-    newest = warehouse._delta(USERS).history(1).first()
+    newest = warehouse.delta(USERS).history(1).first()
     assert newest is not None
     assert newest["version"] == 11
 
@@ -227,7 +227,7 @@ def test_a_layout_is_remembered_to_the_letter(warehouse: Warehouse) -> None:
     for text in ('{"gap_minutes": 30}', """{"sep": "'; DROP TABLE x --", "quote": "\\\\"}"""):
         warehouse.set_layout(SESSIONS, text)
         assert warehouse.layout(SESSIONS) == text
-    detail = warehouse._delta(SESSIONS).detail().first()
+    detail = warehouse.delta(SESSIONS).detail().first()
     assert detail is not None
     assert detail["properties"]["delta.constraints.in_order"] == SESSIONS.checks["in_order"]
 

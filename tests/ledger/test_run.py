@@ -71,7 +71,7 @@ def test_finished_and_skipped_stages_leave_full_rows(spark: SparkSession, tmp_pa
         ("build_sessions", "finished", "few sessions", DAY),
     ]
     (_, last) = ledger(spark, tmp_path, "counters", "inputs", "outputs", "code_version")
-    assert last == ([("a", 1), ("rows", 3)], [], [("users", 1)], ledger_run.__version__)
+    assert last == ([("a", 1), ("rows", 3)], [("users", 0)], [("users", 1)], ledger_run.__version__)
 
     night_of(config, night)
     hashes = ledger(spark, tmp_path, "stage", "input_hash", "config_hash")

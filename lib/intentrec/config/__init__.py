@@ -2,6 +2,7 @@
 
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot, VolumeConfig
 from intentrec.config.lists import ColdStartConfig, PoliciesConfig, RecommendationsConfig, SeenConfig
+from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
     AdaptiveGapConfig,
@@ -25,11 +26,13 @@ __all__ = [
     "Config",
     "Cutoff",
     "Derived",
+    "ErasureConfig",
     "EvaluationConfig",
     "EventSource",
     "ExamplesConfig",
     "GateConfig",
     "InputConfig",
+    "MaintenanceConfig",
     "ModelConfig",
     "PoliciesConfig",
     "RecommendationsConfig",

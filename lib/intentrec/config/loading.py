@@ -178,6 +178,9 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
     placed: dict[str, Any] = {"input": config.input.model_copy(update={"events": sources, **snapshots})}
     if not is_catalog(config.warehouse):
         placed["warehouse"] = resolved_path(config.warehouse, folder)
+    if config.erasure.key_file is not None:
+        key_file = resolved_path(config.erasure.key_file, folder)
+        placed["erasure"] = config.erasure.model_copy(update={"key_file": key_file})
     placed["artifacts"] = _artifacts(config, placed.get("warehouse"), folder)
     return config.model_copy(update=placed)
 

@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool, StrictInt, field_validator, model_valida
 
 from intentrec.config.inputs import InputConfig
 from intentrec.config.lists import RecommendationsConfig
+from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
 from intentrec.config.section import Count, Section, Share, known_timezone
 
 
@@ -240,6 +241,8 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     recommendations: RecommendationsConfig = RecommendationsConfig()
+    erasure: ErasureConfig = ErasureConfig()
+    maintenance: MaintenanceConfig = MaintenanceConfig()
     spark: SparkConfig = SparkConfig()
 
     @field_validator("timezone")

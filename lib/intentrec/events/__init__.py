@@ -22,6 +22,7 @@ from intentrec.events.deliveries import (
     read_books,
     watermark_of,
 )
+from intentrec.events.erasing import ERASED, Erased, is_of_erased, key_mark, keyed_hash, mark_erased
 from intentrec.events.judging import Bounds, bounds_of, columns_of, judge, micros_of
 from intentrec.events.merging import (
     Count,
@@ -39,11 +40,13 @@ from intentrec.events.reasons import REASONS
 from intentrec.events.volume import refuse_odd_volume
 
 __all__ = [
+    "ERASED",
     "REASONS",
     "REBUILDING",
     "Book",
     "Bounds",
     "Count",
+    "Erased",
     "Plan",
     "Rejected",
     "balance",
@@ -56,12 +59,16 @@ __all__ = [
     "decide_compared",
     "events_of",
     "generation_of",
+    "is_of_erased",
     "items_from_catalogue",
     "items_from_events",
     "judge",
     "judge_items",
     "judge_users",
+    "key_mark",
+    "keyed_hash",
     "layout_of",
+    "mark_erased",
     "met_ids",
     "micros_of",
     "plan_reading",

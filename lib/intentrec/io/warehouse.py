@@ -16,9 +16,11 @@ from pyspark.sql import functions as F
 from intentrec import tables
 from intentrec.crashes import crash_point
 from intentrec.errors import ConfigError, InputError, SchemaError
+from intentrec.io.altering import add_column, alter_table, set_property
 from intentrec.io.conditions import Values, condition
 from intentrec.io.files import as_url, writing_order
 from intentrec.tables import Table
+from intentrec.tables.evolution import additions
 
 _LAYOUT = "intentrec.layout"
 _SIGNATURE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -62,6 +64,8 @@ class Warehouse:
     def create(self, wanted: Iterable[Table] = tables.ALL) -> None:
         """Make what is missing, with comments, constraints and properties; check what exists.
 
+        A table of an earlier version gets the columns and nested fields that it lacks; its rows hold null there.
+
         Raises:
             SchemaError: a table of that name exists and is not ours, or something else stands in its place.
         """
@@ -70,7 +74,8 @@ class Warehouse:
         for table in wanted:
             try:
                 if self.exists(table):
-                    self._delta(table)
+                    self.delta(table)
+                    self._add_columns(table)
                     self.read(table)
                 else:
                     self._create(table)
@@ -89,8 +94,14 @@ class Warehouse:
         checks = {f"delta.constraints.{name}": check for name, check in table.checks.items()}
         for key, value in {**table.properties, **checks}.items():
             builder = builder.property(key, value)
-        with self._commit_to(table, "create"):
+        with self.commit_to(table, "create"):
             builder.execute()
+
+    def _add_columns(self, table: Table) -> None:
+        missing = additions(self._rows(table).schema, table.schema)
+        # What a later version adds may be null: a table without one of the others is not ours, as read() then says.
+        if missing and all(addition.field.nullable for addition in missing):
+            self.alter(table, "columns", *(add_column(self.spark, addition) for addition in missing))
 
     def exists(self, table: Table) -> bool:
         """Return whether there is a Delta table of this name."""
@@ -111,16 +122,18 @@ class Warehouse:
             raise InputError(
                 f"table {table.name}: not found in {self.location}, wanted the one that {table.writer} writes"
             )
+        return table.conform(self._rows(table, version))
+
+    def _rows(self, table: Table, version: int | None = None) -> DataFrame:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
         try:
-            rows = reader.table(self._name(table)) if self._in_catalog else reader.load(self._path(table))
+            return reader.table(self._name(table)) if self._in_catalog else reader.load(self._path(table))
         except (AnalysisException, Py4JJavaError) as error:
             if isinstance(error, Py4JJavaError) and not any(word in str(error) for word in _BROKEN_LOG):
                 raise
             raise self._not_ours(table, error) from error
-        return table.conform(rows)
 
     def _not_ours(self, table: Table, error: Exception) -> SchemaError:
         return SchemaError(
@@ -145,7 +158,7 @@ class Warehouse:
             log = Path(self._path(table), "_delta_log")
             # The history is a Spark job: 0.25 s each, and a night asks some 40 times.
             return max(int(file.stem) for file in log.glob("[0-9]*.json") if file.stem.isdigit())
-        newest = self._delta(table).history(1).select("version").first()
+        newest = self.delta(table).history(1).select("version").first()
         assert newest is not None
         return int(newest["version"])
 
@@ -195,8 +208,8 @@ class Warehouse:
             free: whether the row `held` may be replaced.
         """
         same = [F.col(f"held.{column}") == F.col(f"claimed.{column}") for column in table.key]
-        merge = self._delta(table).alias("held").merge(table.conform(rows).alias("claimed"), reduce(and_, same))
-        with self._commit_to(table, "claim"):
+        merge = self.delta(table).alias("held").merge(table.conform(rows).alias("claimed"), reduce(and_, same))
+        with self.commit_to(table, "claim"):
             merge.whenMatchedUpdateAll(free).whenNotMatchedInsertAll().execute()
 
     def delete(self, table: Table, **values: Values) -> None:
@@ -204,13 +217,13 @@ class Warehouse:
         if _is_empty(values):
             return
         where = condition(values)
-        with self._commit_to(table):
-            self._delta(table).delete(where)
+        with self.commit_to(table):
+            self.delta(table).delete(where)
 
     def empty(self, table: Table) -> None:
         """Delete every row, in one commit."""
-        with self._commit_to(table):
-            self._delta(table).delete()
+        with self.commit_to(table):
+            self.delta(table).delete()
 
     def layout(self, table: Table) -> str | None:
         """Return the text that ``set_layout`` remembered, or nothing."""
@@ -218,42 +231,29 @@ class Warehouse:
 
     def properties(self, table: Table) -> dict[str, str]:
         """Return the table's properties."""
-        found = self._delta(table).detail().select("properties").first()
+        found = self.delta(table).detail().select("properties").first()
         assert found is not None
         return dict(found["properties"])
 
     def set_layout(self, table: Table, text: str) -> None:
         """Remember with the table what its rows were made with: a property, so it is one commit."""
-        self._alter(table, _LAYOUT, text)
+        self.alter(table, "layout", set_property(self.spark, _LAYOUT, text))
 
-    def _alter(self, table: Table, key: str, value: str) -> None:
-        """Set a property through the catalog's own interface: SQL has no parameters for properties."""
-        java = self.spark.sparkContext._jvm
-        assert java is not None
-        connector = java.org.apache.spark.sql.connector.catalog
+    def alter(self, table: Table, what: str, *changes: Any) -> None:
+        """Apply changes of ``intentrec.io.altering`` in one commit; ``what`` names its places for the fault checks."""
         namespace, name = (self._schema, table.name) if self._in_catalog else ("delta", self._path(table))
-        identifier = connector.Identifier.of(self._java_array(java.java.lang.String, namespace), name)
-        change = self._java_array(connector.TableChange, connector.TableChange.setProperty(key, value))
-        state = self.spark._jsparkSession.sessionState()
-        with self._commit_to(table, "layout"):
-            state.catalogManager().catalog(self._catalog).alterTable(identifier, change)
-
-    def _java_array(self, kind: Any, element: Any) -> Any:
-        gateway = self.spark.sparkContext._gateway
-        assert gateway is not None
-        array = gateway.new_array(kind, 1)
-        array[0] = element
-        return array
+        with self.commit_to(table, what):
+            alter_table(self.spark, (self._catalog, namespace, name), changes)
 
     def _write(self, table: Table, writer: DataFrameWriter) -> None:
-        with self._commit_to(table):
+        with self.commit_to(table):
             if self._in_catalog:
                 writer.format("delta").saveAsTable(self._name(table))
             else:
                 writer.format("delta").save(self._path(table))
 
     @contextmanager
-    def _commit_to(self, table: Table, what: str = "commit") -> Iterator[None]:
+    def commit_to(self, table: Table, what: str = "commit") -> Iterator[None]:
         """Stand around the one commit made inside: it is signed with the run id, as its user metadata.
 
         The fault checks can end the process on either side of it.
@@ -266,7 +266,16 @@ class Warehouse:
             self.spark.conf.unset(_SIGNATURE)
         crash_point(f"{table.name}:after_{what}")
 
-    def _delta(self, table: Table) -> DeltaTable:
+    def place_of(self, table: Table) -> str:
+        """Return the folder or URL below which the table's files lie."""
+        if not self._in_catalog:
+            return self._path(table)
+        detail = self.delta(table).detail().select("location").first()
+        assert detail is not None
+        return str(detail["location"])
+
+    def delta(self, table: Table) -> DeltaTable:
+        """Return Delta's own handle, for what this class has no method for."""
         if self._in_catalog:
             return DeltaTable.forName(self.spark, self._name(table))
         return DeltaTable.forPath(self.spark, self._path(table))

@@ -2,7 +2,10 @@
 
 from intentrec.ledger.champion import Champion, champion_fingerprint, champion_of, serving_model_id
 from intentrec.ledger.command import run_job
+from intentrec.ledger.erased import erased_users, erasure_key
+from intentrec.ledger.errands import Errand, record_errand, run_errand
 from intentrec.ledger.figures import Measured, record_figures
+from intentrec.ledger.lock import running_since
 from intentrec.ledger.models import (
     Model,
     add_model,
@@ -14,21 +17,25 @@ from intentrec.ledger.models import (
     tonights_challenger,
 )
 from intentrec.ledger.night import counted, night_of, pinned_examples, tonight
-from intentrec.ledger.opening import open_run
+from intentrec.ledger.opening import brief_lock, open_run
 from intentrec.ledger.run import Command, Outcome, Run, Stage
 
 __all__ = [
     "Champion",
     "Command",
+    "Errand",
     "Measured",
     "Model",
     "Outcome",
     "Run",
     "Stage",
     "add_model",
+    "brief_lock",
     "champion_fingerprint",
     "champion_of",
     "counted",
+    "erased_users",
+    "erasure_key",
     "find_model",
     "get_model",
     "model_folder",
@@ -36,8 +43,11 @@ __all__ = [
     "open_run",
     "pinned_examples",
     "recall_figures",
+    "record_errand",
     "record_figures",
+    "run_errand",
     "run_job",
+    "running_since",
     "serving_model_id",
     "start_folder",
     "tonight",

@@ -47,25 +47,42 @@ _CAUSES: tuple[tuple[tuple[str, ...], type[IntentrecError], str], ...] = (
 )
 
 
-def run_job(*stages: Stage, argv: Sequence[str] | None = None, after: Callable[[Run], None] | None = None) -> int:
+def run_job(
+    *stages: Stage,
+    argv: Sequence[str] | None = None,
+    after: Callable[[Run], None] | None = None,
+    reproduce: Callable[[Sequence[Stage], Command, str], None] | None = None,
+) -> int:
     """Run the stages with the flags every job has; return the exit code (argparse itself exits with 2).
 
     Args:
         stages: in order.
         argv: the flags; None reads the command line.
         after: called once when all stages have ended well, before the lock is given back.
+        reproduce: called instead of the stages, with a run id, where the flag --reproduce names one.
     """
-    flags = _parser(stages).parse_args(argv)
+    parser = _parser(stages)
+    if reproduce is not None:
+        parser.add_argument(
+            "--reproduce", metavar="RUN_ID", help="build that run's night again from the versions it found, and compare"
+        )
+    flags = parser.parse_args(argv)
+    if reproduce is not None and flags.reproduce is not None:
+        return _guarded(lambda: reproduce(stages, _command(flags), flags.reproduce), flags.debug)
+    return _guarded(lambda: _run(stages, _command(flags), after), flags.debug)
+
+
+def _guarded(action: Callable[[], None], debug: bool) -> int:
     try:
         with log_to_terminal():
-            _run(stages, _command(flags), after)
+            action()
     except IntentrecError as error:
-        return _report(error, error, flags.debug)
+        return _report(error, error, debug)
     except Exception as error:
         known = _translate(error)
         if known is None:
             raise
-        return _report(known, error, flags.debug)
+        return _report(known, error, debug)
     return 0
 
 
@@ -83,15 +100,7 @@ def _run(stages: Sequence[Stage], command: Command, after: Callable[[Run], None]
 def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     nightly = len(stages) > 1
     name = "nightly" if nightly else stages[0].name
-    parser = _Parser(prog=f"jobs/{name}.py", allow_abbrev=False)
-    parser.add_argument("--config", type=Path, required=True, help="the YAML file, see deploy/conf/reference.yaml")
-    parser.add_argument(
-        "--run-date", type=_run_date, required=True, metavar="YYYY-MM-DD", help="sees all events before its end"
-    )
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="A.B=C", help="override a key; the later wins"
-    )
-    parser.add_argument("--debug", action="store_true", help="show the trace of an error, that of a rank too")
+    parser = _parser_of(name)
     parser.add_argument("--strict", action="store_true", help="exit 5 where the gate refuses the challenger")
     parser.add_argument(
         "--rebuild", action="store_true", help="run although finished; allow a changed gap, time zone or mapping"
@@ -102,6 +111,19 @@ def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
         part.add_argument("--only", choices=STAGES, help="run this stage alone")
     if any(stage.name == "ingest_events" for stage in stages) and not nightly:
         parser.add_argument("--replay-quarantine", action="store_true", help="read files with rejected rows once more")
+    return parser
+
+
+def _parser_of(name: str, description: str | None = None) -> "_Parser":
+    parser = _Parser(prog=f"jobs/{name}.py", description=description, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, required=True, help="the YAML file, see deploy/conf/reference.yaml")
+    parser.add_argument(
+        "--run-date", type=_run_date, required=True, metavar="YYYY-MM-DD", help="sees all events before its end"
+    )
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="A.B=C", help="override a key; the later wins"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error, that of a rank too")
     return parser
 
 
@@ -126,8 +148,8 @@ def _command(flags: argparse.Namespace) -> Command:
     return Command(
         config=load_config(flags.config, flags.set),
         run_date=flags.run_date,
-        strict=flags.strict,
-        rebuild=flags.rebuild,
+        strict=given.get("strict", False),
+        rebuild=given.get("rebuild", False),
         debug=flags.debug,
         replay_quarantine=given.get("replay_quarantine", False),
         first=given.get("first"),

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ logger = logging.getLogger("intentrec")
 
 LEASE = timedelta(minutes=15)  # a dead holder's lease ends after this
 _RENEW_S = 300.0
+_LOOK_S = 0.5  # how often who waits looks again
+_EVER = datetime.fromtimestamp(0, UTC)
 # Not one of tables.ALL: it belongs to the lock, not to the flow, and no consumer reads it.
 LEASES = Table(
     name="leases",
@@ -37,7 +40,8 @@ LEASES = Table(
         host        STRING     NOT NULL  COMMENT 'where that run is',
         pid         BIGINT     NOT NULL  COMMENT 'its process',
         started_at  TIMESTAMP  NOT NULL  COMMENT 'UTC',
-        expires_at  TIMESTAMP  NOT NULL  COMMENT 'UTC; from then on another run may take it'
+        expires_at  TIMESTAMP  NOT NULL  COMMENT 'UTC; from then on another run may take it',
+        brief       BOOLEAN              COMMENT 'true: a step of maintain_tables, for which a night waits'
     """,
 )
 
@@ -49,9 +53,17 @@ def local_folder(warehouse: str) -> Path | None:
     return Path(warehouse.removeprefix("file://"))
 
 
+class HeldError(PublishError):
+    """Another run holds the warehouse; a brief holder gives it back within one step."""
+
+    brief = False
+
+
 @contextmanager
-def folder_lock(warehouse: Path, run_id: str) -> Iterator[None]:
+def folder_lock(warehouse: Path, run_id: str, *, brief: bool = False) -> Iterator[None]:
     """Hold ``<warehouse>/.lock``; the system frees it when the holder dies, however it dies.
+
+    A brief holder makes others wait instead of turning them away, and is itself turned away at once.
 
     Raises:
         PublishError: another process holds it; process, host and start are named.
@@ -65,20 +77,63 @@ def folder_lock(warehouse: Path, run_id: str) -> Iterator[None]:
             f"warehouse {warehouse} is not writable: {error.strerror}. Wanted a folder that this user may write; "
             "change its permissions or the key `warehouse`"
         ) from error
-    try:
+
+    def take() -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _held(str(warehouse), os.pread(descriptor, 4096, 0).decode()) from None
+
+    try:
+        _patiently(take, brief)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_holder(run_id)).encode(), 0)
+        os.pwrite(descriptor, json.dumps(_holder(run_id, brief)).encode(), 0)
         yield
     finally:
         os.close(descriptor)
 
 
+def _patiently(take: Callable[[], None], brief: bool) -> None:
+    """Take a lock; wait for a holder that is brief, unless we are as well."""
+    told = False
+    while True:
+        try:
+            take()
+        except HeldError as error:
+            if brief or not error.brief:
+                raise
+            if not told:
+                logger.info("waiting: %s", error)
+                told = True
+            time.sleep(_LOOK_S)
+        else:
+            return
+
+
+def running_since(warehouse: Warehouse) -> datetime | None:
+    """Return since when a run has held the warehouse: no file that was needed then may go; None: nobody holds it.
+
+    A holder that has not written its name yet has held it for ever.
+    """
+    folder = local_folder(warehouse.location)
+    if folder is None:
+        if not warehouse.exists(LEASES):
+            return None
+        held = warehouse.read(LEASES).where(F.col("expires_at") > F.lit(datetime.now(UTC))).first()
+        return None if held is None else held["started_at"].astimezone(UTC)
+    if not (folder / ".lock").exists():
+        return None
+    with (folder / ".lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _parsed(file.read())
+            return datetime.fromisoformat(holder["started_at"]) if "started_at" in holder else _EVER
+    return None
+
+
 @contextmanager
-def lease(warehouse: Warehouse) -> Iterator[Callable[[], None]]:
+def lease(warehouse: Warehouse, *, brief: bool = False) -> Iterator[Callable[[], None]]:
     """Hold the row of table ``leases`` under the warehouse's run id; a thread renews it every 5 minutes.
 
     Yields:
@@ -88,8 +143,8 @@ def lease(warehouse: Warehouse) -> Iterator[Callable[[], None]]:
         PublishError: another run holds it; process, host and start are named.
     """
     warehouse.create([LEASES])
-    held = _Lease(warehouse)
-    held.take()
+    held = _Lease(warehouse, brief)
+    _patiently(held.take, brief)
     stopped = threading.Event()
     renewal = threading.Thread(target=held.renew_until, args=(stopped,), daemon=True)
     renewal.start()
@@ -103,16 +158,17 @@ def lease(warehouse: Warehouse) -> Iterator[Callable[[], None]]:
 
 
 class _Lease:
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, brief: bool) -> None:
         self._warehouse = warehouse
-        self._holder = _holder(warehouse.run_id)
+        self._holder = _holder(warehouse.run_id, brief)
         self._expires_at = datetime.now(UTC)
 
     def take(self) -> None:
         """Write the row if it is missing, expired or ours, in one commit; Delta lets one of two racers win."""
         now = datetime.now(UTC)
         started_at = datetime.fromisoformat(self._holder["started_at"])
-        row = ("warehouse", self._holder["run_id"], self._holder["host"], self._holder["pid"], started_at, now + LEASE)
+        mine = self._holder
+        row = ("warehouse", mine["run_id"], mine["host"], mine["pid"], started_at, now + LEASE, mine["brief"])
         rows = self._warehouse.spark.createDataFrame([row], LEASES.schema)
         ours = F.col("held.run_id") == F.col("claimed.run_id")
         try:
@@ -147,21 +203,29 @@ class _Lease:
         self._warehouse.delete(LEASES, run_id=self._holder["run_id"])
 
 
-def _holder(run_id: str) -> dict[str, Any]:
+def _holder(run_id: str, brief: bool) -> dict[str, Any]:
     return {
         "run_id": run_id,
+        "brief": brief,
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _held(warehouse: str, text: str) -> PublishError:
-    try:
-        holder = json.loads(text)
-    except ValueError:
-        holder = {}
+def _held(warehouse: str, text: str) -> HeldError:
+    holder = _parsed(text)
     who = f"pid {holder.get('pid', '?')} on host {holder.get('host', '?')} since {holder.get('started_at', '?')}"
-    return PublishError(
+    error = HeldError(
         f"warehouse {warehouse} is locked by run {holder.get('run_id', '?')}: {who}. Wait for it to end, or end it"
     )
+    error.brief = holder.get("brief") is True
+    return error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -52,15 +52,19 @@ def start_folder(run: Run, model_id: str) -> Path:
 
 
 def find_model(run: Run, model_id: str) -> Model | None:
-    """Look a model up; None if it was never trained."""
+    """Look a model up; None if it was never trained.
+
+    Its files are looked for where this warehouse keeps models, since it may have moved; else where they were written.
+    """
     row = run.warehouse.read(MODELS).where(F.col("model_id") == F.lit(model_id)).first()
     if row is None:
         return None
+    here = model_folder(run, model_id)
     return Model(
         model_id=model_id,
         run_date=row["run_date"],
         kind=row["kind"],
-        folder=Path(row["artifact_path"]),
+        folder=here if here.is_dir() else Path(row["artifact_path"]),
         files=[(file["name"], file["sha256"], file["bytes"]) for file in row["files"]],
         trained_until=row["trained_until"].astimezone(UTC),
         challenger_id=row["challenger_id"],

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from intentrec.ledger.lock import folder_lock, lease, local_folder
+from intentrec.ledger.lock import HeldError, folder_lock, lease, local_folder
 from intentrec.ledger.run import Command, Run
 from intentrec.spark import start_spark
 
@@ -18,8 +18,10 @@ logger = logging.getLogger("intentrec")
 
 
 @contextmanager
-def open_run(command: Command) -> Iterator[Run]:
+def open_run(command: Command, *, locked: bool = True) -> Iterator[Run]:
     """Take the lock, start Spark or use the active session, and end what was started here.
+
+    Without the lock nothing may be written but inside of ``brief_lock``.
 
     Raises:
         PublishError: another run holds the warehouse.
@@ -30,16 +32,36 @@ def open_run(command: Command) -> Iterator[Run]:
     conf = {key: str(value) for key, value in config.spark.conf.items()}
     with ExitStack() as stack:
         folder = local_folder(config.warehouse)
-        if folder is not None:
+        if folder is not None and locked:
             # Before Spark starts, so that a second run ends within seconds.
             stack.enter_context(folder_lock(folder, run_id))
         spark, started_here = start_spark("intentrec", config.spark.master, conf, config.spark.jars)
         if started_here:
             stack.callback(_stop, spark)
         run = Run(command, spark, run_id)
-        if folder is None:
+        if folder is None and locked:
             run.check_lock = stack.enter_context(lease(run.warehouse))
         yield run
+
+
+@contextmanager
+def brief_lock(run: Run) -> Iterator[bool]:
+    """Hold the warehouse for one step of a job that does not hold it as a whole; a night that starts waits for it.
+
+    Yields:
+        Whether it is held; False: another run holds it, nothing may be written.
+    """
+    folder = local_folder(run.config.warehouse)
+    with ExitStack() as stack:
+        try:
+            if folder is not None:
+                stack.enter_context(folder_lock(folder, run.run_id, brief=True))
+            else:
+                stack.enter_context(lease(run.warehouse, brief=True))
+        except HeldError:
+            yield False
+        else:
+            yield True
 
 
 def _stop(spark: SparkSession) -> None:

@@ -80,6 +80,14 @@ class Run:
         self._warnings.append(message)
         logger.warning("%s %s %s", self.run_id, self._stage, message)
 
+    def enter(self, name: str) -> None:
+        """Begin a stage or another job: its name stands before what is told, its warnings are its own."""
+        self._stage, self._warnings = name, []
+
+    def warned(self) -> str | None:
+        """Return the warnings since then, as they are kept in ``runs``."""
+        return "; ".join(self._warnings) or None
+
     def refuse(self, message: str) -> None:
         """Warn that the gate refused: under --strict the command ends with exit code 5 after its last stage."""
         self.refusals.append(message)
@@ -94,7 +102,7 @@ class Run:
             InputError: the stage before has not finished for this run date.
             PublishError: the warehouse's lease was lost.
         """
-        self._stage, self._warnings = stage.name, []
+        self.enter(stage.name)
         self.check_lock()
         self.warehouse.create(dict.fromkeys((*stage.reads, *stage.writes)))
         attempt = _Attempt(_Identity(_UNKNOWN, stage_hash(self.config, stage.name), __version__))
@@ -117,7 +125,7 @@ class Run:
     def _run(self, stage: "Stage", attempt: "_Attempt") -> Outcome:
         self.log("started")
         crash_point(f"{stage.name}:start")
-        attempt.inputs = self._versions(stage.reads)
+        attempt.inputs = self._versions((*dict.fromkeys((*stage.reads, *stage.writes)),))
         if stage.name in self._finished:
             # A repeated stage that is killed half-way must not count as finished with what it had before.
             killed = Outcome(stage=stage.name, status="failed", seconds=0.0, message="did not end: the run was killed")
@@ -129,9 +137,8 @@ class Run:
             counters = {**counters, _REFUSED: len(self.refusals) - refused_before}
         self.check_lock()
         attempt.outputs = self._versions(stage.writes)
-        message = "; ".join(self._warnings) or None
         outcome = Outcome(
-            stage=stage.name, status="finished", seconds=attempt.seconds(), counters=counters, message=message
+            stage=stage.name, status="finished", seconds=attempt.seconds(), counters=counters, message=self.warned()
         )
         crash_point(f"{stage.name}:before_record")
         self._record(outcome, attempt)

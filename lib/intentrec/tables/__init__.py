@@ -1,6 +1,7 @@
 """Every table in flow order: the vocabulary of the project. Timestamps are UTC."""
 
 from intentrec.tables.declaration import Table
+from intentrec.tables.evolution import SCHEMA_VERSION
 from intentrec.tables.inputs import (
     BOT_FLAG,
     EVENTS,
@@ -14,6 +15,7 @@ from intentrec.tables.inputs import (
     USERS,
     VOCABULARY,
 )
+from intentrec.tables.keeping import ERASED_USERS, ERASURE_REQUESTS
 from intentrec.tables.results import (
     AFTER_POLICIES,
     BEFORE_POLICIES,
@@ -49,6 +51,8 @@ ALL = (
     SIMILAR_ITEMS,
     RECOMMENDATIONS,
     RUNS,
+    ERASURE_REQUESTS,
+    ERASED_USERS,
 )
 
 __all__ = [
@@ -57,6 +61,8 @@ __all__ = [
     "BEFORE_POLICIES",
     "BOT_FLAG",
     "CANDIDATES",
+    "ERASED_USERS",
+    "ERASURE_REQUESTS",
     "EVENTS",
     "EVENTS_QUARANTINE",
     "EXAMPLES",
@@ -70,6 +76,7 @@ __all__ = [
     "RECOMMENDATIONS",
     "RECOMMENDATIONS_STAGED",
     "RUNS",
+    "SCHEMA_VERSION",
     "SEGMENT_RECOMMENDATIONS",
     "SESSIONS",
     "SIMILAR_ITEMS",

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 
 from pyspark.sql import SparkSession
 
-from intentrec.tables import ALL, Table
+from intentrec.tables import ALL, SCHEMA_VERSION, Table
 
-_HEAD = """\
+_HEAD = f"""\
 # Tables
 
 Made of `lib/intentrec/tables/` by `make pages`: change that. All tables are Delta, here in flow order. Timestamps are
 UTC. A column in *italics* tells who wrote a row and when: "equal tables" means equal in all the others. CHECK
 constraints raise a table's writer version to 3, the change data feed to 4; readers need version 1.
+
+Schema version {SCHEMA_VERSION}. A later version adds tables, columns and fields of structs, which are null in rows written before; what is
+here keeps its name, type and place in the key.
 
 | table | one row per | key | partitioned by | written by |
 |---|---|---|---|---|

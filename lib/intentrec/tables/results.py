@@ -191,7 +191,7 @@ RUNS = Table(
         status       STRING       NOT NULL  COMMENT 'finished, skipped or failed',
         started_at   TIMESTAMP    NOT NULL  COMMENT 'UTC',
         finished_at  TIMESTAMP    NOT NULL  COMMENT 'UTC',
-        inputs       {_VERSIONS}  NOT NULL  COMMENT 'Delta versions that were read',
+        inputs       {_VERSIONS}  NOT NULL  COMMENT 'Delta versions of what the stage reads and writes, as it found them',
         outputs      {_VERSIONS}  NOT NULL  COMMENT 'Delta versions after the stage',
         input_hash   STRING       NOT NULL  COMMENT 'hash of what the stage could see',
         config_hash  STRING       NOT NULL  COMMENT 'hash of the config values that the stage reads',

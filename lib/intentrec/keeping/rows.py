@@ -1,0 +1,148 @@
+"""The rows of some users leave every table; those of others stay as they are, to the row."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from intentrec.events import Erased, is_of_erased
+from intentrec.io.upkeep import change_rows, remove_rows
+from intentrec.keeping.books import restate_books
+from intentrec.ledger import Run
+from intentrec.sessions import Built
+from intentrec.tables import (
+    ALL,
+    ERASURE_REQUESTS,
+    EVENTS,
+    EVENTS_QUARANTINE,
+    EXAMPLES,
+    FEATURE_VOCABULARY,
+    HISTORIES,
+    RUNS,
+    SESSIONS,
+    Table,
+)
+
+REDACTED = "(the message named a user who was erased)"
+RENAMED = "erased "  # a feature value that was an id, before its number
+_FEWEST_BLOCKS = 1000  # rows of examples that are looked for, however few events of a user are left
+_UNKNOWN_GENERATION = -1  # of no EVENTS table: build_sessions builds all sessions again
+
+
+def tables_with_users() -> list[Table]:
+    """List the tables with a row per user or more, EVENTS last: what is looked for elsewhere is counted in it."""
+    named = [table for table in ALL if "user_id" in table.schema.names and table is not ERASURE_REQUESTS]
+    return sorted(named, key=lambda table: table is EVENTS)
+
+
+def tables_to_purge() -> list[Table]:
+    """List every table whose old versions may hold a user."""
+    return [*tables_with_users(), EXAMPLES, EVENTS_QUARANTINE, FEATURE_VOCABULARY, RUNS, ERASURE_REQUESTS]
+
+
+def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str, int]:
+    """Delete or redact every row of the users; killed on the way and run again, the rest.
+
+    Args:
+        run: holds the lock.
+        user_ids: of the users, byte-exact.
+        erased: recognises the same users in texts.
+
+    Returns:
+        Table: rows that are gone or changed, without those where there was none.
+    """
+    users = run.spark.createDataFrame([(user_id,) for user_id in sorted(user_ids)], "user_id STRING")
+    removed = {EXAMPLES: _remove(run, EXAMPLES, _training_rows(run, users))}
+    with sessions_follow(run):
+        for table in tables_with_users():
+            removed[table] = _remove(run, table, users)
+    removed[EVENTS_QUARANTINE] = _remove(run, EVENTS_QUARANTINE, _refused_rows(run, erased))
+    restate_books(run)
+    removed[RUNS] = _redact_messages(run, erased)
+    removed[FEATURE_VOCABULARY] = _redact_values(run, users)
+    return {table.name: rows for table, rows in removed.items() if rows}
+
+
+@contextmanager
+def sessions_follow(run: Run) -> Iterator[None]:
+    """Let SESSIONS know EVENTS under its new version, if it had taken all of it in; else all sessions are built again.
+
+    Inside, rows of EVENTS go and none comes.
+    """
+    if not (run.warehouse.exists(SESSIONS) and run.warehouse.exists(EVENTS)):
+        yield
+        return
+    built = Built.from_text(run.warehouse.layout(SESSIONS))
+    whole = built is not None and built.events_version == run.warehouse.version(EVENTS)
+    yield
+    if built is not None:
+        generation = built.generation if whole else _UNKNOWN_GENERATION
+        now = replace(built, events_version=run.warehouse.version(EVENTS), generation=generation)
+        if now != built:
+            run.warehouse.set_layout(SESSIONS, now.text())
+
+
+def _remove(run: Run, table: Table, gone: DataFrame) -> int:
+    """Delete the rows named by ``gone``; without one there is no commit."""
+    if not run.warehouse.exists(table):
+        return 0
+    rows = run.warehouse.read(table).alias("held")
+    wanted = gone.alias("gone")
+    same = F.lit(True)
+    for name in gone.columns:
+        same = same & F.col(f"held.{name}").eqNullSafe(F.col(f"gone.{name}"))
+    count = rows.join(F.broadcast(wanted), same, "left_semi").count()
+    if count:
+        remove_rows(run.warehouse, table, gone)
+        run.log(f"{table.name}: {count:,} rows removed")
+    return count
+
+
+def _training_rows(run: Run, users: DataFrame) -> DataFrame:
+    """Return the row_ids that EXAMPLES can have for the users: hashes of user and block, counted from the newest event.
+
+    A user has at most as many blocks as events.
+    """
+    blocks = users.withColumn("events", F.lit(_FEWEST_BLOCKS).cast("bigint"))
+    counts = ((EVENTS, F.count("*")), (SESSIONS, F.sum("num_events")), (HISTORIES, F.max("num_events")))
+    for table, events in counts:
+        if run.warehouse.exists(table):
+            rows = run.warehouse.read(table).join(F.broadcast(users), "user_id", "left_semi")
+            counted = rows.groupBy("user_id").agg(events.alias("more"))
+            most = F.greatest("events", F.coalesce("more", F.lit(0).cast("bigint"))).alias("events")
+            blocks = blocks.join(F.broadcast(counted), "user_id", "left").select("user_id", most)
+    numbered = blocks.select("user_id", F.explode(F.sequence(F.lit(0).cast("bigint"), F.col("events"))).alias("block"))
+    return numbered.select(F.xxhash64("user_id", "block").alias("row_id")).distinct()
+
+
+def _refused_rows(run: Run, erased: Erased) -> DataFrame:
+    """Return the keys of the rows in quarantine whose text names one of the users."""
+    run.warehouse.create([EVENTS_QUARANTINE])
+    text = F.concat_ws("\n", "raw", "detail")
+    named = is_of_erased(erased, F.lit(None).cast("string"), text)
+    rows = run.warehouse.read(EVENTS_QUARANTINE).where(named)
+    return rows.select("source_file", "content_sha256", "line", "reason").distinct().localCheckpoint()
+
+
+def _redact_messages(run: Run, erased: Erased) -> int:
+    run.warehouse.create([RUNS])
+    told = run.warehouse.read(RUNS).where(F.col("message").isNotNull()).select("run_id", "stage", "message").collect()
+    named = [(row["run_id"], row["stage"]) for row in told if erased.named_in(row["message"])]
+    if named:
+        found = run.spark.createDataFrame(sorted(set(named)), "run_id STRING, stage STRING")
+        change_rows(run.warehouse, RUNS, found, {"message": F.lit(REDACTED)})
+    return len(named)
+
+
+def _redact_values(run: Run, users: DataFrame) -> int:
+    """Rename a feature value that is the id of a user; its number stays, and so do the models that know it."""
+    if not run.warehouse.exists(FEATURE_VOCABULARY):
+        return 0
+    values = users.select(F.col("user_id").alias("value"))
+    count = run.warehouse.read(FEATURE_VOCABULARY).join(F.broadcast(values), "value", "left_semi").count()
+    if count:
+        renamed = F.concat(F.lit(RENAMED), F.col("held.value_index"))
+        change_rows(run.warehouse, FEATURE_VOCABULARY, values, {"value": renamed})
+    return count

@@ -1,0 +1,81 @@
+"""Which tables know users, and what happens to those beside them."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from tests.ledger.nights import command, write_config
+
+from intentrec.events import Erased
+from intentrec.keeping.rows import REDACTED, remove_users, sessions_follow, tables_to_purge, tables_with_users
+from intentrec.ledger import Run
+from intentrec.sessions import Built
+from intentrec.tables import (
+    ALL,
+    ERASED_USERS,
+    EVENTS,
+    FEATURE_VOCABULARY,
+    GATE_DECISIONS,
+    INGESTED_FILES,
+    ITEMS,
+    METRICS,
+    MODELS,
+    RUNS,
+    SEGMENT_RECOMMENDATIONS,
+    SESSIONS,
+    SIMILAR_ITEMS,
+    VOCABULARY,
+)
+
+DAY = date(2024, 1, 31)
+NOON = datetime(2024, 1, 31, 12, tzinfo=UTC)
+# A table that joins these holds nobody: no id, no row of one user, no text from outside.
+HOLD_NOBODY = {
+    table.name
+    for table in (
+        INGESTED_FILES, ITEMS, VOCABULARY, MODELS, GATE_DECISIONS, METRICS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS,
+        ERASED_USERS,
+    )
+}  # fmt: skip
+
+
+def test_every_table_is_known_to_hold_users_or_nobody(spark: SparkSession) -> None:
+    hold_users = {table.name for table in tables_to_purge()}
+    assert {table.name for table in ALL} == hold_users | HOLD_NOBODY, "say in keeping/rows.py or here what it holds"
+    assert not hold_users & HOLD_NOBODY
+    assert tables_with_users()[-1] is EVENTS
+
+
+@pytest.fixture
+def run(spark: SparkSession, tmp_path: Path) -> Run:
+    return Run(command(write_config(tmp_path)), spark, "r1")
+
+
+@pytest.mark.parametrize(("taken_in", "generation"), [(True, 4), (False, -1)])
+def test_sessions_go_on_from_the_new_version_or_are_built_again(run: Run, taken_in: bool, generation: int) -> None:
+    run.warehouse.create([EVENTS, SESSIONS])
+    run.warehouse.set_layout(EVENTS, "{}")
+    built = Built({"sessions.gap_minutes": 30}, DAY, run.warehouse.version(EVENTS) - (not taken_in), 4)
+    run.warehouse.set_layout(SESSIONS, built.text())
+    with sessions_follow(run):
+        run.warehouse.set_layout(EVENTS, "{} ")
+    now = Built.from_text(run.warehouse.layout(SESSIONS))
+    assert now == Built(built.settings, DAY, run.warehouse.version(EVENTS), generation)
+
+
+def test_messages_and_feature_values_that_are_an_id_are_replaced_in_their_place(run: Run) -> None:
+    run.warehouse.create([RUNS, FEATURE_VOCABULARY])
+    messages = ("user_id 'ann' stands twice", "joanna stands once", None)
+    rows = [
+        (f"r{number}", DAY, "ingest_events", "failed", NOON, NOON, [], [], "", "", "", [], message)
+        for number, message in enumerate(messages)
+    ]
+    run.warehouse.append(RUNS, run.spark.createDataFrame(rows, RUNS.schema))
+    values = [(DAY, "friend", "bob", 1), (DAY, "friend", "ann", 2)]
+    run.warehouse.append(FEATURE_VOCABULARY, run.spark.createDataFrame(values, FEATURE_VOCABULARY.schema))
+    assert remove_users(run, ["ann"], Erased.of(b"k" * 16, ["ann"])) == {"runs": 1, "feature_vocabulary": 1}
+    told = [row["message"] for row in run.warehouse.read(RUNS).orderBy("run_id").collect()]
+    assert told == [REDACTED, *messages[1:]]
+    left = run.warehouse.read(FEATURE_VOCABULARY).orderBy("value_index").collect()
+    assert [tuple(row) for row in left] == [values[0], (DAY, "friend", "erased 2", 2)]
