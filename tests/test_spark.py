@@ -183,6 +183,16 @@ def test_a_local_session_shuffles_into_as_many_parts_as_it_has_cores(master: str
 
 def test_slots_are_the_tasks_that_run_at_once(spark: SparkSession) -> None:
     assert slots(spark) == 2
+    assert slots(spark, 9) == 2  # on one machine nobody else is waited for
+
+
+def test_where_executors_come_with_the_work_nobody_knows_the_slots() -> None:
+    class Growing:
+        """A session whose cluster grows with its work: that can be set at its start alone."""
+
+        conf = {"spark.dynamicAllocation.enabled": "true"}  # noqa: RUF012
+
+    assert slots(Growing(), 9) is None  # type: ignore[arg-type]
 
 
 def test_versions_name_what_is_installed_and_what_is_missing() -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 import pwd
 import sys
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from intentrec.errors import SetupError
 
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
 _DELTA_JARS = ("io.delta_delta-spark_2.13-4.0.1.jar", "io.delta_delta-storage-4.0.1.jar")  # as Ivy names them
+_EXECUTORS_S = 10.0
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 
@@ -219,9 +221,23 @@ def _first_line(error: BaseException) -> str:
     return next(said, type(error).__name__)
 
 
-def slots(session: SparkSession) -> int:
-    """Return how many tasks can run at once."""
-    return session.sparkContext.defaultParallelism
+def slots(session: SparkSession, wanted: int = 0) -> int | None:
+    """Return how many tasks can run at once; None where executors come and go with the work.
+
+    Args:
+        session: the session.
+        wanted: executors that have just been started may still report: while there are fewer, they get ten seconds.
+    """
+    if session.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return None
+    context = session.sparkContext._jsc.sc()
+    profile = context.resourceProfileManager().defaultResourceProfile()
+    deadline = time.monotonic() + _EXECUTORS_S
+    while True:  # defaultParallelism is at least 2 and may be set: it tells no slots
+        found = int(context.maxNumConcurrentTasks(profile))
+        if found >= wanted or session.sparkContext.master.startswith("local") or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
 
 
 def versions() -> dict[str, str]:

@@ -24,7 +24,7 @@ from intentrec.config import ModelConfig, TrainingConfig
 from intentrec.errors import ConfigError, SetupError, TrainingError
 from intentrec.examples import Shape, training_sequences
 from intentrec.io import Warehouse
-from intentrec.model.batches import Shard
+from intentrec.model.batches import Reading, Shard, read_batches
 from intentrec.model.checkpoint import Vocabulary, load_artifact
 from intentrec.model.distributed import Launch
 from intentrec.model.job import EpochFigures, HeadFigures, RankFigures, Settings, TrainingResult
@@ -108,6 +108,47 @@ def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse,
     assert warm.weights_sha256 != result.weights_sha256
 
 
+def rows_read(shards, size):
+    """Read an epoch as so many ranks do; return the numbers of the rows of each."""
+    plans = [(shard, rank) for rank in range(size) for shard in shards]
+    return sorted(
+        row
+        for shard, rank in plans
+        for batch in read_batches(shard, Reading(rank, size, 4, seed=1))
+        for row in batch.row_ids_B.tolist()
+    )
+
+
+def test_the_ranks_read_the_rows_of_the_pinned_version_after_overwrite_delete_and_optimise(spark, tmp_path):
+    made = Warehouse(spark, str(tmp_path / "shop"), in_catalog=False)
+    made.create([EXAMPLES])
+    later = datetime(2024, 5, 2, tzinfo=UTC)
+    rows = training_sequences(encoded(spark), "train", None, later, Shape(DAY, 16, 3)).persist()
+    first_rows = {row["row_id"] for row in rows.collect()}
+    made.append(EXAMPLES, rows.repartition(3))
+    changes = {
+        "overwrite": lambda: made.replace(EXAMPLES, rows.where("length > 5").repartition(4), run_date=DAY),
+        "delete": lambda: made.delete(EXAMPLES, length=6),
+        "optimise": lambda: made._delta(EXAMPLES).optimize().executeCompaction(),
+    }
+    wanted, files = [(len(first_rows), "append")], []
+    for name, change in changes.items():
+        change()
+        pinned, own = tonight(made, made.version(EXAMPLES))
+        shards, numbers = find_examples(pinned, own).shards, sorted(row["row_id"] for row in pinned.collect())
+        assert [rows_read(shards, size) for size in (1, 2)] == [numbers, numbers]
+        assert sum(shard.rows for shard in shards) == len(numbers)
+        wanted.append((len(numbers), name))
+        files.append(len(own))
+    # Users have 5 to 12 events: 12 rows; without those of 5 events 10, without those of 6 events 8.
+    assert wanted == [(12, "append"), (10, "overwrite"), (8, "delete"), (8, "optimise")]
+    assert files[2] < files[1]
+    shard = find_examples(*tonight(made, made.version(EXAMPLES))).shards[0]
+    Path(unquote(shard.files[0]).removeprefix("file:")).unlink()  # as a vacuum of a table of no retention would
+    with pytest.raises(TrainingError, match="a file of the pinned version of examples is gone, probably vacuumed"):
+        rows_read([shard], 2)
+
+
 def test_more_ranks_than_task_slots_are_refused_before_anything_starts(spark, tmp_path):
     job = training_job(((), ()), network_shape(NUMBERS, SMALL), Settings(), tmp_path / "models" / "m", None)
     with pytest.raises(SetupError) as caught:
@@ -133,7 +174,7 @@ def test_ranks_leave_their_errors_where_all_of_them_see_it_and_their_traces_when
         with pytest.raises(TrainingError):
             train(spark, [job], NUMBERS, two, debug=debug)
     place = f"{tmp_path}/training/models-m/notes"
-    assert seen == [Launch(2, "spark", 7, 8, place, debug) for debug in (False, True)]
+    assert seen == [Launch(2, "spark", 7, 8, place, debug, slots=2) for debug in (False, True)]
     assert sorted(path.name for path in (tmp_path / "training" / "models-m").iterdir()) == [
         "catalogue.safetensors", "vocabulary.json",
     ]  # fmt: skip
@@ -150,6 +191,8 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         epochs=7,
         warm_epochs=2,
         patience=3,
+        stop_by="ndcg",
+        time_limit_minutes=45,
         learning_rate=0.5,
         events_per_batch=9,
         max_skipped_steps=4,
@@ -165,7 +208,8 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
         sparse_gradients=False,
     )
     assert training_settings(training, 0.9) == Settings(
-        epochs=7, warm_epochs=2, patience=3, learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
+        epochs=7, warm_epochs=2, patience=3, stop_by="ndcg", learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
+        time_limit_minutes=45,
         max_skipped_steps=4, seed=5, read_timeout_s=6, loss="gbce", negatives=77, mixed_negatives=True,
         gbce_calibration=0.5, sparse_gradients=False, target_days=2.5,
         contrast_weight=0.2, transition_weight=0.1,
@@ -233,7 +277,7 @@ def test_a_curve_names_the_head_or_all_and_ranks_say_what_they_read():
     heads = {"action": HeadFigures(0.75, 0.5, 0.6, 9)}
     epochs = (
         EpochFigures(1, {"item": 5.0, "action": 0.7}, 4.0, heads, 20, 0, 1.0),
-        EpochFigures(2, {"item": 4.5}, None, {}, 20, 0, 1.0),
+        EpochFigures(2, {"item": 4.5}, None, {}, 20, 0, 1.0, 0.25),
     )
     ranks = (RankFigures(0, 11, "cpu", 2, 15), RankFigures(1, 12, "cpu", 1, 4))
     result = TrainingResult((), epochs, 1, ranks, "", False, 0)
@@ -244,6 +288,7 @@ def test_a_curve_names_the_head_or_all_and_ranks_say_what_they_read():
         ("action", "validation_accuracy", 1, 0.75),
         ("action", "validation_majority_share", 1, 0.5),
         ("all", "train_loss", 2, 4.5),
+        ("all", "validation_ndcg", 2, 0.25),
     ]
     assert list(rank_lines(result, 20)) == [
         "rank 0 pid 11 on cpu: 2 files, 15 rows an epoch",

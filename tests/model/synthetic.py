@@ -1,5 +1,6 @@
 """Small example tables on disk, in the form that build_examples writes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pyarrow.parquet as pq
 import torch
 
 from intentrec.model.batches import Batch, Shard
-from intentrec.model.shape import Catalogue, Field
+from intentrec.model.checkpoint import Vocabulary, save_catalogue, save_vocabulary
+from intentrec.model.job import Settings, TrainingJob
+from intentrec.model.shape import Catalogue, Field, preset_shape
 
 DAY_S = 86400
 START_S = 1_700_000_000
@@ -82,3 +85,29 @@ def write_shard(folder: Path, split: str, bucket: int, rows: list[dict], group_r
             writer.write_table(pa.Table.from_pylist(rows[start : start + size], SCHEMA), row_group_size=max(size, 1))
             start += size
     return Shard(split, bucket, (path.as_uri(),), len(rows), sum(row["row_id"] for row in rows))
+
+
+def write_job(folder: Path, settings=None, shape=None, name="run", **changes) -> TrainingJob:
+    """Write a small table, and give the job that trains on it."""
+    examples = folder / "examples"
+    eights, sixteens = rows_of(50, 8, seed=1), rows_of(24, 16, seed=2, first_row=50)
+    train = (
+        write_shard(examples, "train", 8, eights, [20, 13, 17]),
+        write_shard(examples, "train", 16, sixteens, [24]),  # one row group: a rank of two has none
+    )
+    validation = (write_shard(examples, "validation", 8, rows_of(20, 8, seed=3), [10, 10]),)
+    save_catalogue(folder / "catalogue.safetensors", catalogue_of())
+    items = tuple(f"item {number}" for number in range(1, NUM_ITEMS + 1))
+    values = {"action": ("view", "buy"), "categories": ("red", "green", "blue")}
+    save_vocabulary(folder / "vocabulary.json", Vocabulary(items, values))
+    job = {
+        "train": train,
+        "validation": validation,
+        "shape": shape or preset_shape("intent", NUM_ITEMS, FIELDS, width=16),
+        "settings": replace(settings or Settings(), threads=1),
+        "catalogue": str(folder / "catalogue.safetensors"),
+        "vocabulary": str(folder / "vocabulary.json"),
+        "output": str(folder / name / "model"),
+        "checkpoints": str(folder / name / "checkpoints"),
+    }
+    return TrainingJob(**{**job, **changes})

@@ -1,7 +1,9 @@
+import errno
 import json
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from intentrec.errors import InputError
@@ -15,6 +17,7 @@ from intentrec.model.checkpoint import (
     save_artifact,
     save_catalogue,
     save_vocabulary,
+    write_tensors,
 )
 from intentrec.model.manifest import write_folder
 from intentrec.model.network import IntentNetwork
@@ -115,3 +118,22 @@ def test_catalogue_and_vocabulary_come_back_alone(tmp_path):
     assert load_catalogue(tmp_path / "c").num_items == 3
     save_vocabulary(tmp_path / "v", VOCABULARY)
     assert load_vocabulary(tmp_path / "v") == VOCABULARY
+
+
+def test_a_full_disk_is_an_error_of_the_system_and_others_stay_what_they_are(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise SafetensorError(said)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("intentrec.model.checkpoint.save_file", refuse)
+        said = "Error while serializing: I/O error: No space left on device (os error 28)"  # as on a full disk
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            write_tensors(tmp_path / "w", {})
+        assert caught.value.errno == errno.ENOSPC
+        said = "InvalidOffset"
+        with pytest.raises(SafetensorError, match="InvalidOffset"):
+            write_tensors(tmp_path / "w", {})
+    with pytest.raises(FileNotFoundError):
+        write_tensors(tmp_path / "none" / "w", {"w": torch.zeros(1)})
+    write_tensors(tmp_path / "w", {"w": torch.arange(6).view(2, 3).T})  # not contiguous
+    assert read_tensors(tmp_path / "w")["w"].tolist() == [[0, 3], [1, 4], [2, 5]]

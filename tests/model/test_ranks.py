@@ -1,6 +1,8 @@
+import os
+
 import torch
 
-from intentrec.model.ranks import OneRank, cuda_or_cpu
+from intentrec.model.ranks import OneRank, cuda_or_cpu, own_threads
 
 
 def test_one_rank_gives_back_what_it_gets():
@@ -11,5 +13,27 @@ def test_one_rank_gives_back_what_it_gets():
     assert ranks.gather("x") == ["x"]
 
 
+def test_ranks_share_the_gpus_of_their_machine(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for local_rank in range(3):
+        ranks = OneRank()
+        ranks.local_rank = local_rank
+        assert cuda_or_cpu(ranks) == torch.device("cuda", local_rank % 2)
+    assert chosen == [torch.device("cuda", number) for number in (0, 1, 0)]
+
+
 def test_a_rank_computes_on_its_gpu_or_on_the_cpu():
     assert cuda_or_cpu(OneRank()).type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_rank_takes_its_share_of_the_cores_and_gives_the_callers_threads_back():
+    before, ranks = torch.get_num_threads(), OneRank()
+    ranks.local_size = 2
+    with own_threads(None, ranks):
+        assert torch.get_num_threads() == max(1, len(os.sched_getaffinity(0)) // 2)
+    with own_threads(3, ranks):
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before

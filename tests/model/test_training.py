@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of, write_shard
+from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of
 
 from intentrec.errors import InputError, TrainingError
 from intentrec.model import training
@@ -152,41 +152,6 @@ def test_two_ranks_end_with_one_set_of_weights_close_to_that_of_one_rank(make_jo
     for epoch, other in zip(one.epochs, first.epochs, strict=True):
         assert epoch.train_loss == pytest.approx(other.train_loss, rel=1e-4)
     torch.testing.assert_close(weights_of(alone), weights_of(together), rtol=0.01, atol=2e-4)
-
-
-def test_training_stops_when_validation_has_not_improved_for_its_patience(make_job):
-    job = make_job(replace(FAST, epochs=9, patience=2, learning_rate=1e-30))  # nothing is learnt
-    (result,) = launch(run_rank, job)
-    assert len(result.epochs) == 3
-    assert result.best_epoch == 1
-
-
-def test_without_validation_rows_the_last_epoch_is_kept(make_job):
-    (result,) = launch(run_rank, make_job(replace(FAST, epochs=3, patience=1), validation=()))
-    assert result.best_epoch == len(result.epochs) == 3
-    assert [epoch.validation_loss for epoch in result.epochs] == [None] * 3
-
-
-def with_weight(job, folder, value):
-    """The same job with one row that has an extreme weight."""
-    rows = rows_of(50, 8, seed=1)
-    rows[0]["weights"][-1] = value
-    shard = write_shard(folder / "extreme", "train", 8, rows, [50])
-    return replace(job, train=(replace(shard, rows=50),))
-
-
-def test_a_step_that_is_not_finite_is_skipped_and_counted(make_job, tmp_path):
-    job = with_weight(make_job(replace(FAST, epochs=2, events_per_batch=80)), tmp_path, float("inf"))
-    (result,) = launch(run_rank, job)
-    assert [epoch.skipped_steps for epoch in result.epochs] == [1, 1]  # 5 batches of 10 rows, one of them bad
-    assert all(torch.isfinite(weights).all() for weights in weights_of(job).values())
-    assert np.isfinite(result.epochs[0].train_loss["item"])
-
-
-def test_too_many_of_them_end_the_training(make_job, tmp_path):
-    settings = replace(FAST, epochs=3, events_per_batch=4096, max_skipped_steps=1)
-    with pytest.raises(TrainingError, match=r"2 steps in a row had a loss or gradient that is not finite"):
-        launch(run_rank, with_weight(make_job(settings), tmp_path, float("inf")))
 
 
 def test_a_warm_start_goes_on_from_the_old_weights(make_job):

@@ -1,13 +1,25 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tests.model.test_targets import BATCH, batch_of
 
+from intentrec.errors import TrainingError
+from intentrec.model.items import ItemVectors
+from intentrec.model.job import EpochFigures
 from intentrec.model.network import IntentNetwork
 from intentrec.model.shape import Catalogue, Field, preset_shape
 from intentrec.model.targets import targets_of
-from intentrec.model.validation import count_labels, count_targets, majority_labels, no_labels, validate
+from intentrec.model.validation import (
+    check_finite,
+    count_labels,
+    count_targets,
+    majority_labels,
+    next_item_gains,
+    no_labels,
+    validate,
+)
 
 SHAPE = preset_shape("intent", 3, [Field("action", 2)], width=8)
 CATALOGUE = Catalogue.without_categories([50, 60, 70])
@@ -68,9 +80,9 @@ def test_the_item_loss_is_a_mean_over_weights():
     assert judged.item_loss == pytest.approx(math.log(3))
 
 
-def test_nothing_to_judge_gives_nan_not_an_error():
+def test_nothing_to_judge_gives_no_figure_and_no_error():
     judged = validate(network_that_says([0.5, 0.5]), CATALOGUE, [], {"action": 0, "novelty": 0, "item_age": 0})
-    assert math.isnan(judged.item_loss)
+    assert judged.item_loss is None
     assert judged.heads["action"].num_events == 0
     assert math.isnan(judged.heads["action"].accuracy)
 
@@ -85,3 +97,42 @@ def test_the_network_stays_in_its_mode(training):
     network = network_that_says([0.5, 0.5]).train(training)
     validate(network, CATALOGUE, [BATCH], {"action": 0, "novelty": 0, "item_age": 0})
     assert network.training is training
+
+
+def test_the_next_items_rank_is_its_gain_ties_and_padding_included():
+    vectors_UD = torch.tensor([[9.0, 9.0], [1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [2.0, 0.0]])
+    vectors = ItemVectors(None, vectors_UD, vectors_UD, vectors_UD, None)
+    right, up = [1.0, 0.0], [0.0, 1.0]
+    queries_NQD = torch.tensor([[right, right], [right, right], [up, up], [right, up]])
+    gains_N = next_item_gains(queries_NQD, vectors, torch.tensor([2, 1, 3, 1]))
+    # 2 and 4 tie: second place. 1 is third of (1, 2, 0, 2). 3 is first. By the greater query (1, 2, 3, 2): fourth.
+    assert gains_N.tolist() == pytest.approx([1 / math.log2(3), 1 / math.log2(4), 1.0, 1 / math.log2(5)])
+    biased = replace(vectors, bias_U=torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0]))
+    assert next_item_gains(queries_NQD[:1], biased, torch.tensor([1])).tolist() == [1.0]
+    many = torch.arange(12.0)[:, None]
+    far = ItemVectors(None, many, many, many, None)
+    assert next_item_gains(torch.ones(2, 1, 1), far, torch.tensor([2, 1])).tolist() == pytest.approx(
+        [1 / math.log2(11), 0]
+    )
+    assert next_item_gains(torch.ones(0, 1, 1), far, torch.zeros(0, dtype=torch.int64)).tolist() == []
+
+
+def test_the_gain_is_a_mean_over_weights_where_it_is_asked_for():
+    network = network_that_says([0.5, 0.5])
+    torch.nn.init.zeros_(network.items.ids.weight)
+    majority = {"action": 0, "novelty": 0, "item_age": 0}
+    assert validate(network, CATALOGUE, [BATCH], majority).ndcg is None
+    judged = validate(network, CATALOGUE, [BATCH, BATCH], majority, ranked=True)
+    assert judged.ndcg == pytest.approx(1 / math.log2(4))  # three items of equal score: the third place
+    assert validate(network, CATALOGUE, [], majority, ranked=True).ndcg is None
+
+
+def test_what_is_not_finite_is_not_kept():
+    network = torch.nn.Linear(1, 1)
+    check_finite(EpochFigures(1, {}, None, {}, 1, 0, 1.0), network)
+    with pytest.raises(TrainingError, match="epoch 1: the validation loss is not finite"):
+        check_finite(EpochFigures(1, {}, math.inf, {}, 1, 0, 1.0), network)
+    with torch.no_grad():
+        network.bias.fill_(math.nan)
+    with pytest.raises(TrainingError, match="epoch 2: a weight is not finite, the checkpoint before is kept; lower"):
+        check_finite(EpochFigures(2, {}, 1.0, {}, 1, 0, 1.0), network)

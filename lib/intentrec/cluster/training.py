@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 
 from intentrec.cluster.catalogue import Numbers
 from intentrec.config import ModelConfig, TrainingConfig
-from intentrec.errors import ConfigError, SetupError
+from intentrec.errors import ConfigError
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import save_catalogue, save_vocabulary
-from intentrec.model.distributed import Launch, launch
+from intentrec.model.distributed import Launch, check_slots, launch
 from intentrec.model.job import Settings, TrainingJob, TrainingResult
 from intentrec.model.shape import ACTION, NetworkShape, preset_shape
 from intentrec.model.training import run_jobs
+from intentrec.spark import slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         epochs=training.epochs,
         warm_epochs=training.warm_epochs,
         patience=training.patience,
+        stop_by=training.stop_by,
+        time_limit_minutes=training.time_limit_minutes,
         learning_rate=training.learning_rate,
         events_per_batch=training.events_per_batch,
         intent_weight=intent_weight,
@@ -168,18 +171,7 @@ def train(
         SetupError: there are fewer task slots than ranks, or Horovod is missing.
         TrainingError: a rank failed; all have ended.
     """
-    if training.workers > 1 and training.launcher == "spark":
-        slots = spark.sparkContext.defaultParallelism
-        if slots < training.workers:
-            raise SetupError(
-                f"training.workers: {training.workers} ranks need as many task slots, Spark has {slots}. "
-                "Lower training.workers, give spark.master more cores, or set training.launcher to local"
-            )
     folders = [Path(job.catalogue).parent for job in jobs]
-    for folder, job in zip(folders, jobs, strict=True):
-        folder.mkdir(parents=True, exist_ok=True)
-        save_catalogue(Path(job.catalogue), numbers.catalogue)
-        save_vocabulary(Path(job.vocabulary), numbers.vocabulary)
     how = Launch(
         workers=training.workers,
         launcher=training.launcher,
@@ -187,7 +179,13 @@ def train(
         stall_timeout_s=training.stall_timeout_s,
         notes=str(folders[0] / "notes"),  # all ranks see it: they read the catalogue beside it
         debug=debug,
+        slots=slots(spark, training.workers) if training.launcher == "spark" and training.workers > 1 else None,
     )
+    check_slots(how)
+    for folder, job in zip(folders, jobs, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        save_catalogue(Path(job.catalogue), numbers.catalogue)
+        save_vocabulary(Path(job.vocabulary), numbers.vocabulary)
     results = launch(run_jobs, tuple(jobs), how)[0]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
@@ -202,6 +200,8 @@ def curve(result: TrainingResult) -> list[tuple[str, str, int, float]]:
             rows.append(("all" if term == "item" else term, "train_loss", epoch.epoch, value))
         if epoch.validation_loss is not None:
             rows.append(("all", "validation_loss", epoch.epoch, epoch.validation_loss))
+        if epoch.validation_ndcg is not None:
+            rows.append(("all", "validation_ndcg", epoch.epoch, epoch.validation_ndcg))
         for head, figures in epoch.heads.items():
             rows.append((head, "validation_accuracy", epoch.epoch, figures.accuracy))
             rows.append((head, "validation_majority_share", epoch.epoch, figures.majority_share))

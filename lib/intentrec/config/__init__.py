@@ -1,8 +1,8 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot, VolumeConfig
-from intentrec.config.lists import ColdStartConfig, PoliciesConfig, RecommendationsConfig, SeenConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
+from intentrec.config.lists import ColdStartConfig, PoliciesConfig, RecommendationsConfig, SeenConfig
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
     AdaptiveGapConfig,

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
 from intentrec.config.inputs import InputConfig
-from intentrec.config.lists import RecommendationsConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
+from intentrec.config.lists import RecommendationsConfig
 from intentrec.config.section import Count, Section, Share, known_timezone
 
 
@@ -62,6 +62,9 @@ class ExamplesConfig(Section):
     history_length: StrictInt = Field(100, ge=2, description="events of a user that the model sees")
     window_days: Annotated[StrictInt, Field(gt=0)] | None = Field(
         None, description="days of history before the run date that are read; null: all"
+    )
+    half_life_days: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="age at which an event counts half as a target of training; null: all count alike"
     )
     event_features: tuple[str, ...] = Field(
         ("action", "categories"), description="action, categories, and names of context columns of the events"
@@ -147,7 +150,19 @@ class TrainingConfig(Section):
     warm_epochs: Count | None = Field(
         None, description="most passes where training goes on from the champion's weights; null: as epochs"
     )
-    patience: Count = Field(2, description="epochs without a better validation loss before training stops")
+    every_days: Count | None = Field(
+        None,
+        description="days between trainings from nothing, others go on from the champion's weights; null: all do",
+    )
+    patience: Count = Field(2, description="epochs that are not better on validation before training stops")
+    stop_by: Literal["loss", "ndcg"] = Field(
+        "loss", description="what is better on validation: a lower item loss, or a higher NDCG@10 of the next item"
+    )
+    time_limit_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="of each of a night's trainings, which then stops in order and keeps its best weights; what comes "
+        "out depends on the machine's speed; null: none",
+    )
     learning_rate: float = Field(
         0.001, gt=0, description="of Adam; the batch is that of all ranks together, so it does not change with workers"
     )

@@ -4,6 +4,8 @@ V items + 1   C categories kept per item
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from intentrec.model.shape import Catalogue, NetworkShape
 _WEIGHTS, _CATALOGUE = "weights.safetensors", "catalogue.safetensors"
 _VOCABULARY, _NETWORK = "vocabulary.json", "network.json"
 TEMPERATURES = "temperatures"  # in the facts: head -> by what its logits are divided before people read them
+_SYSTEM_ERROR = re.compile(r"os error (\d+)")
 _FORM = 1  # raised when an older reader could not read what is written now
 
 
@@ -85,7 +88,7 @@ def save_artifact(folder: Path, artifact: Artifact) -> tuple[tuple[str, str, int
     """
 
     def write(new: Path) -> None:
-        save_file({name: value.contiguous() for name, value in artifact.weights.items()}, new / _WEIGHTS)
+        write_tensors(new / _WEIGHTS, artifact.weights)
         save_catalogue(new / _CATALOGUE, artifact.catalogue)
         save_vocabulary(new / _VOCABULARY, artifact.vocabulary)
         _write_json(new / _NETWORK, {"form": _FORM, "shape": artifact.shape.as_dict(), "facts": artifact.facts})
@@ -121,7 +124,7 @@ def save_catalogue(path: Path, catalogue: Catalogue) -> None:
     tensors = {"categories_VC": catalogue.categories_VC, "published_V": catalogue.published_V}
     if catalogue.clusters_V is not None:
         tensors["clusters_V"] = catalogue.clusters_V
-    save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+    write_tensors(path, tensors)
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -153,6 +156,21 @@ def load_vocabulary(path: Path) -> Vocabulary:
         return Vocabulary(tuple(values["items"]), named)
     except (KeyError, AttributeError, TypeError):
         raise InputError(f"{path}: must hold items and values; train again") from None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: as of any file; safetensors itself tells the system's errors as an error of its own.
+    """
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+    except SafetensorError as error:
+        number = _SYSTEM_ERROR.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

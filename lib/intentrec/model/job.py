@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from intentrec.errors import InputError
 from intentrec.model.batches import Shard
 from intentrec.model.shape import NetworkShape
+
+_ENDINGS = ("max_skipped_steps", "time_limit_minutes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +21,9 @@ class Settings:
         epochs: most passes over the examples.
         warm_epochs: the same where training goes on from the weights of another model; None: as epochs.
         patience: epochs without a better validation loss before training stops; read only with validation rows.
+        stop_by: what of the validation rows chooses the epoch: loss, or ndcg (of the next item, the first ten places).
+        time_limit_minutes: after which training stops in order, at the end of a step, and keeps the best weights;
+            None: never. What comes out then depends on how fast the machine was.
         learning_rate: of Adam after the warm-up. The global batch does not grow with ranks, so neither should this.
         warmup_steps: steps over which the learning rate rises from 0.
         events_per_batch: slots of all ranks together, padding included.
@@ -40,6 +46,8 @@ class Settings:
     epochs: int = 10
     warm_epochs: int | None = None
     patience: int = 2
+    stop_by: str = "loss"
+    time_limit_minutes: float | None = None
     learning_rate: float = 0.001
     warmup_steps: int = 50
     events_per_batch: int = 8192
@@ -108,9 +116,25 @@ class TrainingJob:
         values = asdict(self)
         for place in ("output", "checkpoints"):
             del values[place]
-        for setting in ("threads", "read_timeout_s", "epochs", "warm_epochs", "patience", "max_skipped_steps"):
+        for setting in ("threads", "read_timeout_s", "epochs", "warm_epochs", "patience", *_ENDINGS):
             del values["settings"][setting]  # they decide when training ends, not what a step does
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def check_sizes(job: TrainingJob, num_items: int, num_names: int) -> None:
+    """Refuse files that do not belong to one job.
+
+    Args:
+        job: what is trained.
+        num_items: in its catalogue.
+        num_names: in its vocabulary.
+
+    Raises:
+        InputError: one of them is not the number of items of the network.
+    """
+    for place, size in ((job.catalogue, num_items), (job.vocabulary, num_names)):
+        if size != job.shape.num_items:
+            raise InputError(f"{place}: has {size} items, the network {job.shape.num_items}; run build_examples again")
 
 
 def _shards(values: list[Mapping[str, Any]]) -> tuple[Shard, ...]:
@@ -146,6 +170,7 @@ class EpochFigures:
         rows: read by all ranks.
         skipped_steps: left out because of a non-finite loss or gradient.
         seconds: of the epoch, its validation included.
+        validation_ndcg: of the next item among all, the first ten places; None where nobody asks for it.
     """
 
     epoch: int
@@ -155,6 +180,13 @@ class EpochFigures:
     rows: int
     skipped_steps: int
     seconds: float
+    validation_ndcg: float | None = None
+
+    def badness(self, by: str) -> float | None:
+        """Return what chooses the epoch, less being better; None without validation rows."""
+        if by == "loss" or self.validation_ndcg is None:
+            return self.validation_loss
+        return -self.validation_ndcg
 
 
 @dataclass(frozen=True, slots=True)

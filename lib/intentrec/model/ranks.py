@@ -3,6 +3,9 @@
 N numbers, summed or joined over ranks
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -53,7 +56,20 @@ class OneRank:
 
 
 def cuda_or_cpu(ranks: Ranks) -> torch.device:
-    """Return this rank's device: the GPU of its local number, else the CPU."""
+    """Return this rank's device: the GPU of its local number, made the current one, else the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
+        device = torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)  # else every rank holds memory on the first GPU too
+        return device
     return torch.device("cpu")
+
+
+@contextmanager
+def own_threads(wanted: int | None, ranks: Ranks) -> Iterator[None]:
+    """Compute with so many threads; None: with this rank's share of the cores that the process may use."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted or max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

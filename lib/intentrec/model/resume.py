@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from intentrec.errors import InputError
-from intentrec.model.checkpoint import read_tensors
+from intentrec.model.checkpoint import read_tensors, write_tensors
 from intentrec.model.job import EpochFigures, HeadFigures
 from intentrec.model.manifest import verify_folder, write_folder
 
@@ -61,9 +60,9 @@ def save_checkpoint(folder: Path, fingerprint: str, saved: Saved) -> None:
     """
 
     def write(new: Path) -> None:
-        save_file(saved.weights, new / "weights.safetensors")
-        save_file(saved.optimiser, new / "optimiser.safetensors")
-        save_file(saved.best, new / "best.safetensors")
+        write_tensors(new / "weights.safetensors", saved.weights)
+        write_tensors(new / "optimiser.safetensors", saved.optimiser)
+        write_tensors(new / "best.safetensors", saved.best)
         state = {"fingerprint": fingerprint, "progress": asdict(saved.progress)}
         (new / "state.json").write_text(json.dumps(state))
 

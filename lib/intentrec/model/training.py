@@ -5,31 +5,38 @@ T terms of the loss: item, then each head
 
 import hashlib
 import logging
+import math
 import os
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from intentrec.errors import InputError, TrainingError
+from intentrec.errors import TrainingError
 from intentrec.model.auxiliary import count_transitions
 from intentrec.model.batches import Batch, seed_of
 from intentrec.model.checkpoint import Artifact, load_artifact, load_catalogue, load_vocabulary, save_artifact
 from intentrec.model.clusters import cluster_items, item_contexts
-from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, TrainingResult
+from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, TrainingResult, check_sizes
 from intentrec.model.network import IntentNetwork
-from intentrec.model.ranks import Ranks, cuda_or_cpu
+from intentrec.model.pace import Pace, epoch_line
+from intentrec.model.ranks import Ranks, cuda_or_cpu, own_threads
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
 from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
-from intentrec.model.shape import Catalogue
 from intentrec.model.steps import Learnt, Optimiser
 from intentrec.model.targets import terms_of
-from intentrec.model.validation import Validation, count_labels, count_targets, majority_labels, no_labels, validate
+from intentrec.model.validation import (
+    Validation,
+    check_finite,
+    count_labels,
+    count_targets,
+    majority_labels,
+    no_labels,
+    validate,
+)
 from intentrec.model.warm_start import obstacle, start_from
 
 _LOG = logging.getLogger("intentrec.model")
@@ -48,7 +55,7 @@ def run_rank(ranks: Ranks, job: TrainingJob) -> TrainingResult:
         InputError: the catalogue, the vocabulary or the model of ``warm_start`` is broken.
         SetupError: petastorm is missing, or a folder cannot be written.
     """
-    with _threads(job.settings.threads, ranks), torch.random.fork_rng():
+    with own_threads(job.settings.threads, ranks), torch.random.fork_rng():
         return _Training(ranks, job).run()
 
 
@@ -59,11 +66,12 @@ class _Training:
         self.ranks, self.job, self.device = ranks, job, cuda_or_cpu(ranks)
         self.catalogue = load_catalogue(Path(job.catalogue))
         self.vocabulary = load_vocabulary(Path(job.vocabulary))
-        _check_sizes(job, self.catalogue, len(self.vocabulary.items))
+        check_sizes(job, self.catalogue.num_items, len(self.vocabulary.items))
         torch.manual_seed(job.settings.seed)
         network = IntentNetwork(job.shape, self.catalogue)
         self.notes: list[str] = []
         self.progress = Progress()
+        self.pace, self.stopped = Pace(ranks, job.settings.time_limit_minutes), False
         self._warm_start(network)
         self.network = network.to(self.device)
         self.catalogue = self.catalogue.to(self.device)
@@ -154,40 +162,59 @@ class _Training:
             self.label_counts[head] = torch.tensor(counts, dtype=torch.float64)
 
     def _finished(self) -> bool:
-        settings, progress = self.job.settings, self.progress
-        out_of_patience = bool(self.validation) and progress.epoch - progress.best_epoch >= settings.patience
-        most = (settings.warm_epochs if progress.warm_started else None) or settings.epochs
-        return progress.epoch >= most or (progress.epoch > 0 and out_of_patience)
+        progress = self.progress
+        if not progress.epoch:
+            return False
+        out_of_patience = bool(self.validation) and progress.epoch - progress.best_epoch >= self.job.settings.patience
+        return self.stopped or progress.epoch >= self._most_epochs() or out_of_patience or self._is_over()
+
+    def _most_epochs(self) -> int:
+        settings = self.job.settings
+        return (settings.warm_epochs if self.progress.warm_started else None) or settings.epochs
+
+    def _is_over(self, epoch: int | None = None, step: int = 0) -> bool:
+        """Return whether the time is up, and note where that was: between two epochs, or within one."""
+        if not self.pace.is_over(step):
+            return False
+        self.stopped = True
+        limit, place = self.job.settings.time_limit_minutes, f"epoch {self.progress.epoch}"
+        place = place if epoch is None else f"{step} of {sum(plan.steps for plan in self.train)} steps of epoch {epoch}"
+        self.notes.append(f"training.time_limit_minutes: the {limit:g} minutes were over after {place}")
+        return True
 
     def _epoch(self, epoch: int) -> None:
-        started = time.monotonic()
+        self.pace.begin_epoch()
         losses, skipped, rows = self._learn(epoch)
         judged = self._judge(epoch) if self.validation else None
         figures = EpochFigures(
             epoch=epoch,
             train_loss=losses,
             validation_loss=None if judged is None else judged.item_loss,
+            validation_ndcg=None if judged is None else judged.ndcg,
             heads={} if judged is None else judged.heads,
             rows=rows,
             skipped_steps=skipped,
-            seconds=time.monotonic() - started,
+            seconds=self.pace.seconds(),
         )
+        check_finite(figures, self.network)
         self._advance(figures)
 
     def _advance(self, figures: EpochFigures) -> None:
         """Record an epoch, keep its weights if they are the best so far, write its checkpoint."""
-        progress, loss = self.progress, figures.validation_loss
-        earlier = [then.validation_loss for then in progress.figures if then.validation_loss is not None]
+        progress, by = self.progress, self.job.settings.stop_by
+        found, earlier = figures.badness(by), [then.badness(by) for then in progress.figures]
         progress.epoch, progress.steps = figures.epoch, self.optimiser.steps
         progress.figures.append(figures)
-        if loss is None or not earlier or loss < min(earlier):
+        if found is None or all(then is None or found < then for then in earlier):
             progress.best_epoch = figures.epoch
             self.best = {name: value.clone() for name, value in self._weights().items()}
-        if self.ranks.rank == 0:
+        if self.ranks.rank:
+            return
+        _LOG.info(epoch_line(figures, self._most_epochs()))
+        if not self.stopped:
             optimiser = {name: value.cpu() for name, value in self.optimiser.state().items()}
             saved = Saved(progress, self._weights(), optimiser, self.best)
             save_checkpoint(Path(self.job.checkpoints), self.job.fingerprint(), saved)
-            _LOG.info(_line(figures, self.job.settings.epochs))
 
     def _learn(self, epoch: int) -> tuple[dict[str, float], int, int]:
         """Pass over the training rows once; return mean losses by term, steps skipped, rows of all ranks."""
@@ -196,8 +223,12 @@ class _Training:
         self.network.train()
         losses_T = torch.zeros(len(terms), dtype=torch.float64)
         weights_T = torch.zeros(len(terms), dtype=torch.float64)
-        skipped, check = 0, RowCheck()
-        for batch in self._batches(self.train, epoch):
+        skipped, check, steps = 0, RowCheck(), sum(plan.steps for plan in self.train)
+        for step, batch in enumerate(self._batches(self.train, epoch)):
+            if step and self._is_over(epoch, step):
+                break
+            item_loss = float(losses_T[0] / weights_T[0]) if weights_T[0] else math.nan
+            self.pace.tell(epoch, (step, steps), check.rows * self.ranks.size, item_loss)
             check.add(batch.row_ids_B)
             result = self.optimiser.step(batch.to(self.device))
             if result is None:
@@ -207,7 +238,12 @@ class _Training:
             weights_T += result[1].cpu()
             if epoch == 1:
                 count_labels(self.label_counts, result[2])
-        rows = check.confirm(self.ranks, self.train)
+        if not weights_T[0]:
+            raise TrainingError(
+                f"epoch {epoch}: {skipped} of {steps} steps had a loss or gradient that is not finite, the others no "
+                "weight; look for extreme weights in examples"
+            )
+        rows = sum(self.ranks.gather(check.rows)) if self.stopped else check.confirm(self.ranks, self.train)
         if epoch == 1:
             self.label_counts = {head: self.ranks.sum(counts) for head, counts in self.label_counts.items()}
             self.progress.label_counts = {head: counts.tolist() for head, counts in self.label_counts.items()}
@@ -222,7 +258,9 @@ class _Training:
                 check.add(batch.row_ids_B)
                 yield batch
 
-        judged = validate(self.network, self.catalogue, counted(), majority_labels(self.label_counts), self.ranks)
+        ranked = self.job.settings.stop_by == "ndcg"
+        majority = majority_labels(self.label_counts)
+        judged = validate(self.network, self.catalogue, counted(), majority, self.ranks, ranked=ranked)
         check.confirm(self.ranks, self.validation)
         return judged
 
@@ -259,29 +297,3 @@ class _Training:
         rows = sum(plan.rows[self.ranks.rank] for plan in self.train)
         files = sum(plan.files[self.ranks.rank] for plan in self.train)
         return RankFigures(self.ranks.rank, os.getpid(), str(self.device), files, rows)
-
-
-def _check_sizes(job: TrainingJob, catalogue: Catalogue, num_names: int) -> None:
-    """Raise InputError where the files of a job do not belong together."""
-    for place, size in ((job.catalogue, catalogue.num_items), (job.vocabulary, num_names)):
-        if size != job.shape.num_items:
-            raise InputError(f"{place}: has {size} items, the network {job.shape.num_items}; run build_examples again")
-
-
-def _line(figures: EpochFigures, epochs: int) -> str:
-    losses = ", ".join(f"{term} {loss:.4f}" for term, loss in figures.train_loss.items())
-    held_out = "" if figures.validation_loss is None else f"; validation item loss {figures.validation_loss:.4f}"
-    return (
-        f"epoch {figures.epoch} of at most {epochs}: {figures.rows} rows in {figures.seconds:.1f} s; "
-        f"losses: {losses}{held_out}"
-    )
-
-
-@contextmanager
-def _threads(wanted: int | None, ranks: Ranks) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(wanted or max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -3,21 +3,26 @@
 T terms   N events   M labels of a head   K labels kept per event (-1: none)
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch
 from intentrec.model.intents import head_sizes
-from intentrec.model.job import HeadFigures
+from intentrec.model.items import ItemVectors
+from intentrec.model.job import EpochFigures, HeadFigures
 from intentrec.model.network import IntentNetwork
 from intentrec.model.ranks import OneRank, Ranks
 from intentrec.model.shape import Catalogue, NetworkShape
 from intentrec.model.steps import mixed_precision
 from intentrec.model.targets import ITEM, Targets, targets_of, term_losses, term_weights
 
+PLACES = 10  # of a list that the next item is looked for in
+_BLOCK = 256  # events ranked at once
 LabelCounts = dict[str, Tensor]
 
 
@@ -26,12 +31,15 @@ class Validation:
     """Figures over all ranks.
 
     Attributes:
-        item_loss: mean over weights of -ln p(next item), nats; nan without targets.
+        item_loss: mean over weights of -ln p(next item), nats; None without targets.
         heads: figures of every head.
+        ndcg: mean over weights of 1 / log2(1 + rank) of the next item among all, 0 beyond the tenth place; None where
+            it was not asked for, or without targets.
     """
 
-    item_loss: float
+    item_loss: float | None
     heads: dict[str, HeadFigures]
+    ndcg: float | None = None
 
 
 def no_labels(network: IntentNetwork) -> LabelCounts:
@@ -61,6 +69,8 @@ def validate(
     batches: Iterable[Batch],
     majority: Mapping[str, int],
     ranks: Ranks | None = None,
+    *,
+    ranked: bool = False,
 ) -> Validation:
     """Judge a network without changing it.
 
@@ -70,27 +80,77 @@ def validate(
         batches: of this rank; ranks may have different numbers of them.
         majority: head -> the label most frequent in training.
         ranks: all of them make this call; None: this process alone.
+        ranked: whether the next item is ranked among all, which costs its loss once more.
     """
     ranks = OneRank() if ranks is None else ranks
     device = next(network.parameters()).device
     training = network.training
     network.eval()
-    item_sums = torch.zeros(2, dtype=torch.float64, device=device)
+    item_sums = torch.zeros(3, dtype=torch.float64, device=device)
     head_sums = {head: torch.zeros(4, dtype=torch.float64, device=device) for head in network.shape.heads}
     with torch.inference_mode(), mixed_precision(device):
+        vectors = network.items.whole()
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
             targets = targets_of(network.shape, catalogue, batch)
-            losses_T, said = term_losses(network, batch, targets)
-            item_sums += torch.stack([losses_T[0].double(), term_weights(network.shape, targets)[0]])
+            losses_T, said = term_losses(network, batch, targets, vectors)
+            gain = losses_T.new_zeros(())
+            if ranked:
+                chosen_BL = targets.chosen(ITEM)
+                gains_N = next_item_gains(said.queries_BLQD[chosen_BL], vectors, targets.items_BL[chosen_BL])
+                gain = (gains_N * targets.weights(ITEM)[chosen_BL]).sum()
+            item_sums += torch.stack([losses_T[0].double(), term_weights(network.shape, targets)[0], gain.double()])
             for head, sums in head_sums.items():
                 chosen_BL = targets.chosen(head)
                 labels_NK = targets.labels[head][chosen_BL]
                 sums += _head_sums(said.head_logits[head][chosen_BL], labels_NK, majority[head])
     network.train(training)
     summed = ranks.sum(torch.cat([item_sums, *head_sums.values()])).tolist()
-    heads = {head: _figures(summed[2 + 4 * at : 6 + 4 * at]) for at, head in enumerate(head_sums)}
-    return Validation(summed[0] / summed[1] if summed[1] else float("nan"), heads)
+    heads = {head: _figures(summed[3 + 4 * at : 7 + 4 * at]) for at, head in enumerate(head_sums)}
+    loss, weight, gain = summed[:3]
+    if not weight:
+        return Validation(None, heads)
+    return Validation(loss / weight, heads, gain / weight if ranked else None)
+
+
+def next_item_gains(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor) -> Tensor:
+    """Return float32 [N]: 1 / log2(1 + rank) of an event's item among all items, 0 beyond the tenth place.
+
+    Of several queries an item gets the greatest score; items of equal score share the rank of the last of them.
+
+    Args:
+        queries_NQD: of N events.
+        vectors: of all items.
+        items_N: int64, above 0.
+    """
+    gains = []
+    for start in range(0, len(items_N), _BLOCK):
+        queries_BQD, items_B = queries_NQD[start : start + _BLOCK].float(), items_N[start : start + _BLOCK]
+        scores_BI = (queries_BQD @ vectors.vectors_UD.float().T).amax(dim=1)[:, 1:]  # without padding
+        if vectors.bias_U is not None:
+            scores_BI = scores_BI + vectors.bias_U[1:]
+        own_B1 = scores_BI.gather(1, items_B[:, None] - 1)
+        rank_B = (scores_BI >= own_B1).sum(dim=1)
+        gains.append(torch.where(rank_B <= PLACES, 1 / torch.log2(1.0 + rank_B), 0.0))
+    return torch.cat(gains) if gains else queries_NQD.new_zeros(0)
+
+
+def check_finite(figures: EpochFigures, network: nn.Module) -> None:
+    """Refuse an epoch that must not be kept; all ranks have the same numbers.
+
+    Raises:
+        TrainingError: its validation loss or a weight is not finite.
+    """
+    if figures.validation_loss is not None and not math.isfinite(figures.validation_loss):
+        raise TrainingError(
+            f"epoch {figures.epoch}: the validation loss is not finite; look for extreme weights in the validation "
+            "rows of examples"
+        )
+    if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
+        raise TrainingError(
+            f"epoch {figures.epoch}: a weight is not finite, the checkpoint before is kept; lower "
+            "training.learning_rate"
+        )
 
 
 def majority_labels(counts: LabelCounts) -> dict[str, int]:

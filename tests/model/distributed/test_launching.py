@@ -1,14 +1,14 @@
 import builtins
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 from intentrec.errors import ConfigError, InputError, SetupError, TrainingError
-from intentrec.model.distributed import Launch, _failure, _leave_note, _without_trace_of_the_launcher, launch
+from intentrec.model.distributed import Launch, check_slots, launch
+from intentrec.model.distributed.launching import _failure
 
 
 def every_call(ranks, argument):
@@ -68,35 +68,52 @@ def test_a_rank_that_is_killed_ends_the_training():
         launch(every_call, "die", Launch(2, "local"))
 
 
-def test_a_bug_in_a_rank_is_named_with_its_type(tmp_path):
-    _leave_note(tmp_path / "00003.txt", ZeroDivisionError("1 / 0"))
-    _leave_note(
-        tmp_path / "00001.txt", RuntimeError("Horovod has been shut down. This was caused by")
-    )  # lost the other
-    error = _failure(RuntimeError("exited"), tmp_path, Launch(4, "local"))
-    assert isinstance(error, TrainingError)
-    assert str(error) == "rank 3 of 4: ZeroDivisionError: 1 / 0"
+def test_a_rank_alone_fails_as_one_of_several_does():
+    with pytest.raises(InputError, match=r"^vocabulary.json: is missing$"):
+        launch(fail_with, InputError("vocabulary.json: is missing"))
+    with pytest.raises(TrainingError, match=r"^rank 0 of 1: ZeroDivisionError: 1 / 0$"):
+        launch(fail_with, ZeroDivisionError("1 / 0"))
+    with pytest.raises(TrainingError, match=r"^rank 0 of 1: ValueError$"):
+        launch(fail_with, ValueError())
 
 
-def test_the_spark_launchers_thread_prints_no_trace_and_others_do(monkeypatch):
-    heard = []
-    monkeypatch.setattr(threading, "excepthook", lambda failure: heard.append(failure.thread.name))
-
-    def fail():
-        raise RuntimeError("told elsewhere")
-
-    with _without_trace_of_the_launcher():
-        for name in ("Thread-7 (run_spark)", "reader"):
-            thread = threading.Thread(target=fail, name=name)
-            thread.start()
-            thread.join()
-    assert heard == ["reader"]
+def fail_with(ranks, error):
+    raise error
 
 
-def test_ranks_that_do_not_start_in_time_are_a_matter_of_set_up(tmp_path):
-    error = _failure(RuntimeError("Timed out waiting for Spark tasks to start."), tmp_path, Launch(4, "spark", 9))
-    assert isinstance(error, SetupError)
-    assert str(error).startswith("training.workers: 4 ranks did not start in 9 s")
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (
+            RuntimeError("Timed out waiting for Spark tasks to start."),
+            SetupError,
+            "training.workers: 4 ranks did not start in 9 s",
+        ),
+        (
+            Exception("Unable to find a port to bind to."),
+            SetupError,
+            "training.launcher spark: no port of this machine is free (Unable to find",
+        ),
+        (
+            RuntimeError("exit code\n1"),
+            TrainingError,
+            "a rank of 4 died or waited longer than 120 s for the others (exit",
+        ),
+        (SetupError("as it is"), SetupError, "as it is"),
+    ],
+)
+def test_what_ended_ranks_that_could_not_tell_it_is_one_line(error, kind, said):
+    made = _failure(error, Launch(4, "spark", 9))
+    assert type(made) is kind
+    assert str(made).startswith(said)
+    assert "\n" not in str(made)
+
+
+def test_more_ranks_than_slots_are_refused():
+    with pytest.raises(SetupError, match=r"training.workers: 3 ranks need as many task slots, Spark has 2. Lower"):
+        launch(every_call, 7, Launch(3, "spark", slots=2))
+    check_slots(Launch(2, "spark", slots=2))
+    check_slots(Launch(99, "local"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""The ways to start ranks: each takes what a rank runs and returns what every rank brought back, by rank."""
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from intentrec.errors import SetupError
+from intentrec.model.distributed.notes import Notes
+
+_LOG = logging.getLogger("intentrec.model")
+_LOOK_S = 0.5  # between two looks at the notes
+_GRACE_S = 3.0  # for ranks that lose the others to say so themselves
+Entry = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How ranks are started.
+
+    Attributes:
+        workers: ranks.
+        launcher: single (in this process), local (horovodrun on this machine), spark (the active session's executors).
+        start_timeout_s: seconds until all ranks must have started.
+        stall_timeout_s: seconds a rank may wait for the others.
+        notes: folder that all ranks see, where they tell of their start, their progress and their errors; None: a
+            temporary one, which only ranks on this machine see.
+        debug: a failing rank prints its trace as well.
+        slots: ranks that the launcher has room for; None: as many as wanted.
+    """
+
+    workers: int = 1
+    launcher: str = "single"
+    start_timeout_s: int = 120
+    stall_timeout_s: int = 120
+    notes: str | None = None
+    debug: bool = False
+    slots: int | None = None
+
+
+def run_local(entry: Entry, how: Launch) -> list[Any]:
+    """Run ``entry`` in processes of this machine, by horovodrun over the loopback interface."""
+    from horovod.runner import run
+
+    before = dict(os.environ)
+    os.environ.update(_settings(how))  # horovodrun hands its own environment to the ranks
+    try:
+        results: list[Any] = run(
+            entry,
+            num_proc=how.workers,
+            start_timeout=how.start_timeout_s,
+            use_gloo=True,
+            network_interfaces=[_loopback()],
+            disable_cache=True,
+        )
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return results
+
+
+def run_on_spark(entry: Entry, how: Launch) -> list[Any]:
+    """Run ``entry`` in a task of the active Spark session each; Horovod finds an interface that all tasks share."""
+    from horovod.spark import run
+
+    with nullcontext() if how.debug else _without_trace_of_the_launcher():
+        results: list[Any] = run(
+            entry,
+            num_proc=how.workers,
+            start_timeout=how.start_timeout_s,
+            use_gloo=True,
+            env=_settings(how),  # joins the executors' own environment
+            verbose=0,
+            executable=os.environ.get("PYSPARK_PYTHON", sys.executable),  # the executors' Python, not the driver's
+        )
+    return results
+
+
+LAUNCHERS: dict[str, Callable[[Entry, Launch], list[Any]]] = {"local": run_local, "spark": run_on_spark}
+
+
+@contextmanager
+def watched(notes: Notes, how: Launch) -> Iterator[None]:
+    """Hand on the log of the ranks started inside, and end them all where one of them does not start or fails.
+
+    Horovod on Spark waits for every rank for ever, for a stalled one too; only an event ends them, which it ties to
+    SIGINT and SIGTERM of this process, for good. It is given ours instead, and the signals stay as they were.
+
+    Raises:
+        SetupError: not all ranks had started in time.
+    """
+    from horovod.runner import gloo_run
+
+    end, over, late = threading.Event(), threading.Event(), threading.Event()
+    register = gloo_run.register_shutdown_event
+    gloo_run.register_shutdown_event = lambda: end
+
+    def watch() -> None:
+        deadline, started = time.monotonic() + how.start_timeout_s, False
+        while not over.wait(_LOOK_S):
+            _hand_on(notes)
+            started = started or notes.all_started()
+            if notes.any_failed():
+                over.wait(_GRACE_S)
+                end.set()
+            elif not started and time.monotonic() > deadline:
+                late.set()
+                end.set()
+        _hand_on(notes)
+
+    watcher = threading.Thread(target=watch, name="ranks", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Exception as error:
+        if late.is_set() and not notes.any_failed():
+            raise SetupError(
+                f"training.workers: {how.workers} ranks did not start in {how.start_timeout_s} s; look at the machines "
+                "or raise training.start_timeout_s"
+            ) from error
+        raise
+    finally:
+        end.set()
+        over.set()
+        watcher.join()
+        gloo_run.register_shutdown_event = register
+
+
+def lowest_threads(workers: int) -> int:
+    """Return the threads of a rank where all ranks share this machine's cores."""
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def _hand_on(notes: Notes) -> None:
+    for line in notes.new_lines():
+        _LOG.info(line)
+
+
+def _settings(how: Launch) -> dict[str, str]:
+    """Return Horovod's settings; its own default is to wait for ever for a rank that has stopped."""
+    return {
+        "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(1, how.stall_timeout_s // 2)),
+        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(how.stall_timeout_s),
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": str(how.stall_timeout_s),
+        "OMP_NUM_THREADS": str(lowest_threads(how.workers)),
+        "HOROVOD_LOG_LEVEL": os.environ.get("HOROVOD_LOG_LEVEL", "error"),
+    }
+
+
+def _loopback() -> str:
+    names = [name for _, name in socket.if_nameindex()]
+    return next((name for name in names if name.startswith("lo")), names[0])
+
+
+@contextmanager
+def _without_trace_of_the_launcher() -> Iterator[None]:
+    """Keep horovod's Spark thread from printing its Java trace when a rank fails; the failure itself is raised."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if failure.thread is None or "run_spark" not in failure.thread.name:
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        for thread in threading.enumerate():
+            if "run_spark" in thread.name:
+                thread.join(timeout=10)
+        threading.excepthook = before

@@ -1,0 +1,85 @@
+import logging
+import signal
+import threading
+import time
+
+import pytest
+from horovod.runner import gloo_run
+
+from intentrec.errors import SetupError
+from intentrec.model.distributed import launchers
+from intentrec.model.distributed.launchers import Launch, _without_trace_of_the_launcher, watched
+from intentrec.model.distributed.notes import Notes, leave_failure, leave_start
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(launchers, "_LOOK_S", 0.01)
+    monkeypatch.setattr(launchers, "_GRACE_S", 0.05)
+
+
+def ranks_that_wait(seconds=20.0):
+    """Wait as Horovod's launcher does: for its ranks, or for the event that ends them."""
+    if gloo_run.register_shutdown_event().wait(seconds):
+        raise RuntimeError("all processes were ended")
+
+
+def test_ranks_are_ended_soon_after_one_has_failed(tmp_path):
+    notes = Notes(tmp_path, 2)
+    for rank in (0, 1):
+        leave_start(tmp_path, rank)
+    began = time.monotonic()
+    threading.Timer(0.1, leave_failure, [tmp_path, 1, ValueError("no")]).start()
+    with pytest.raises(RuntimeError, match="all processes were ended"), watched(notes, Launch(2, "local", 1)):
+        ranks_that_wait()
+    assert time.monotonic() - began < 10  # not the 20 s of the wait
+
+
+def test_ranks_of_which_one_does_not_start_are_ended(tmp_path):
+    leave_start(tmp_path, 0)
+    with (
+        pytest.raises(SetupError, match=r"training.workers: 2 ranks did not start in 1 s; look at the machines"),
+        watched(Notes(tmp_path, 2), Launch(2, "local", 1)),
+    ):
+        ranks_that_wait()
+
+
+def test_an_own_failure_at_the_start_is_what_is_told(tmp_path):
+    leave_failure(tmp_path, 1, ImportError("no horovod there"))
+    with pytest.raises(RuntimeError, match="all processes"), watched(Notes(tmp_path, 2), Launch(2, "local", 1)):
+        ranks_that_wait()
+
+
+def test_ranks_that_work_are_left_alone_and_their_log_is_handed_on(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "intentrec.model")
+    for rank in (0, 1):
+        leave_start(tmp_path, rank)
+    with watched(Notes(tmp_path, 2), Launch(2, "local", 1)):
+        ranks_that_wait(1.2)  # longer than the start may take
+        (tmp_path / "log").write_text("epoch 1\n")
+    assert caplog.messages == ["epoch 1"]
+
+
+def test_the_jobs_signals_stay_its_own_and_horovod_gets_its_event_back(tmp_path):
+    before = gloo_run.register_shutdown_event
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with watched(Notes(tmp_path, 0), Launch(2, "local")):
+        event = gloo_run.register_shutdown_event()
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    assert event.is_set()  # nothing that was started inside outlives it
+    assert gloo_run.register_shutdown_event is before
+
+
+def test_the_spark_launchers_thread_prints_no_trace_and_others_do(monkeypatch):
+    heard = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: heard.append(failure.thread.name))
+
+    def fail():
+        raise RuntimeError("told elsewhere")
+
+    with _without_trace_of_the_launcher():
+        for name in ("Thread-7 (run_spark)", "reader"):
+            thread = threading.Thread(target=fail, name=name)
+            thread.start()
+            thread.join()
+    assert heard == ["reader"]
