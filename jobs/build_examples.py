@@ -9,6 +9,7 @@ from intentrec.examples import (
     Night,
     extend_feature_vocabulary,
     extend_vocabulary,
+    faded,
     in_equal_files,
     timeline,
     training_sequences,
@@ -60,8 +61,10 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
     held_out = run.config.evaluation.holdout_days
     validated = held_out + run.config.evaluation.validation_days
     share = run.config.examples.max_user_share
-    train = training_sequences(events, "train", None, night.end(validated), night.shape, share)
-    validation = training_sequences(events, "validation", night.end(validated), night.end(held_out), night.shape)
+    until = night.end(validated)
+    learnt = faded(events.where(F.col("occurred_at") < F.lit(until)), until, run.config.examples.half_life_days)
+    train = training_sequences(learnt, "train", None, until, night.shape, share)
+    validation = training_sequences(events, "validation", until, night.end(held_out), night.shape)
     holdout = training_sequences(events, "holdout", night.end(held_out), night.end(), night.shape)
     rows = train.unionByName(validation).unionByName(holdout).persist()
     try:

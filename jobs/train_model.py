@@ -34,6 +34,7 @@ from intentrec.ledger import (
     champion_of,
     find_model,
     get_model,
+    is_trained_anew,
     model_folder,
     night_of,
     pinned_examples,
@@ -60,7 +61,7 @@ def train_model(run: Run) -> dict[str, int]:
         run.warn(f"{TOO_SHORT}; no model is trained tonight")
         return {"epochs": 0}
     numbers = collect_numbers(night, eligible_items(night.items, night.end()))
-    start = None if champion is None else get_model(run, champion.model_id)
+    start = None if champion is None or is_trained_anew(run) else get_model(run, champion.model_id)
     settings = (stage_hash(run.config, "train_model"), __version__)
     contents = (examples.content, numbers.content, None if start is None else start.model_id)
     model_id = model_identity("challenger", run.run_date, *settings, *contents)
@@ -160,7 +161,7 @@ STAGE = Stage(
     body=train_model,
     reads=(EXAMPLES, VOCABULARY, FEATURE_VOCABULARY, ITEMS, SESSIONS, GATE_DECISIONS),
     writes=(MODELS, METRICS),
-    fingerprint=champion_fingerprint,
+    fingerprint=lambda run: f"{champion_fingerprint(run)}, anew {is_trained_anew(run)}",
     files=("checkpoint", "model"),
 )
 

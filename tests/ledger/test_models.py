@@ -17,6 +17,7 @@ from intentrec.ledger import (
     add_model,
     find_model,
     get_model,
+    is_trained_anew,
     model_folder,
     recall_figures,
     record_figures,
@@ -102,3 +103,19 @@ def test_the_files_of_a_model_lie_under_the_artifacts(run: Run) -> None:
     assert model_folder(run, "a1") == Path(run.config.artifacts or "", "models", "a1")
     assert start_folder(run, "a1") == Path(run.config.artifacts or "", "starts", "a1")
     assert model_folder(run, "a1").is_absolute()
+
+
+def test_a_training_begins_anew_where_none_of_the_days_before_did(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = DAY + timedelta(days=9)  # away from the models of the other tests
+    monkeypatch.setattr(run, "run_date", night)
+    anew = replace(MODEL, model_id="c1", run_date=night - timedelta(days=2), warm_started_from=None)
+    add_model(run, anew)
+    add_model(run, replace(MODEL, model_id="c2", run_date=night - timedelta(days=1)))  # went on from a0
+    add_model(run, replace(anew, model_id="c3", kind="refit", run_date=night - timedelta(days=1)))
+    add_model(run, replace(anew, model_id="c4", run_date=night))  # tonight's own, from an earlier try
+    found = {}
+    for every in (None, 1, 2, 3):
+        training = run.config.training.model_copy(update={"every_days": every})
+        monkeypatch.setattr(run, "config", run.config.model_copy(update={"training": training}))
+        found[every] = is_trained_anew(run)
+    assert found == {None: False, 1: True, 2: True, 3: False}

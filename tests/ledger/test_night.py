@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from tests.frames import assert_frames_equal
 from tests.ledger.nights import DAY, command, write_config
 
+from intentrec.errors import InputError
 from intentrec.examples import Encoding, Shape
 from intentrec.ledger import Run, counted, night_of, pinned_examples, tonight
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RUNS, SESSIONS, VOCABULARY
@@ -68,6 +69,22 @@ def test_examples_are_pinned_to_a_version_and_to_the_files_of_tonight(spark: Spa
     (file,) = files
     assert "/run_date=2024-01-31/split=train/length_bucket=8/" in unquote(file)
     assert_frames_equal(spark.read.parquet(file).select("row_id"), spark.createDataFrame([(31,)], "row_id BIGINT"))
+
+
+def test_examples_that_a_vacuum_may_take_while_they_are_read_are_refused(
+    spark: SparkSession, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(command(config), spark, "r")
+    assert run.warehouse.properties(EXAMPLES)["delta.deletedFileRetentionDuration"] == "interval 30 days"
+    monkeypatch.setattr(
+        run.warehouse, "properties", lambda table: {"delta.deletedFileRetentionDuration": "interval 1 hour"}
+    )
+    with pytest.raises(InputError) as caught:
+        pinned_examples(run)
+    assert str(caught.value) == (
+        "table examples: files of older versions are kept for 1:00:00, wanted at least 2 days, 0:00:00, or a vacuum "
+        "may take them from a training; set delta.deletedFileRetentionDuration to 'interval 30 days'"
+    )
 
 
 def test_counters_of_all_finished_runs_of_a_date_are_added_up(spark: SparkSession, config: Path) -> None:

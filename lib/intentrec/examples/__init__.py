@@ -6,6 +6,7 @@ from intentrec.examples.judging import JUDGED_COLUMNS, judged_users
 from intentrec.examples.night import Night
 from intentrec.examples.sequences import (
     Shape,
+    faded,
     length_buckets,
     seen_events,
     seen_items,
@@ -22,6 +23,7 @@ __all__ = [
     "encode",
     "extend_feature_vocabulary",
     "extend_vocabulary",
+    "faded",
     "in_equal_files",
     "item_categories",
     "judged_users",

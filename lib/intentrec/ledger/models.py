@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -84,6 +84,21 @@ def get_model(run: Run, model_id: str) -> Model:
             f"table models: model_id {model_id} is missing, wanted by gate_decisions; restore it, or demote it"
         )
     return model
+
+
+def is_trained_anew(run: Run) -> bool:
+    """Return whether tonight's training begins from nothing although there is a champion: ``training.every_days``.
+
+    It does where no challenger of the days before did, whether it was promoted or not: a refused one has to be tried
+    again only after as many days.
+    """
+    every = run.config.training.every_days
+    if every is None:
+        return False
+    since = run.run_date - timedelta(days=every)
+    dates = (F.col("run_date") < F.lit(run.run_date)) & (F.col("run_date") > F.lit(since))
+    anew = (F.col("kind") == "challenger") & F.col("warm_started_from").isNull()
+    return run.warehouse.read(MODELS).where(dates & anew).isEmpty()
 
 
 def tonights_challenger(run: Run) -> Model:

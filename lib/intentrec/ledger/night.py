@@ -1,13 +1,17 @@
 """A run's view of the tables that build_examples and all after it read, and of the nights before."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from intentrec.errors import InputError
 from intentrec.examples import Encoding, Night, Shape
+from intentrec.io import kept_for
 from intentrec.ledger.run import Run
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RUNS, SESSIONS, VOCABULARY, Table
+
+_LONGEST_READ = timedelta(days=2)  # of a training and its evaluation; the table is made with 30 days
 
 
 def tonight(run: Run, table: Table) -> DataFrame:
@@ -35,7 +39,17 @@ def night_of(run: Run) -> Night:
 
 
 def pinned_examples(run: Run) -> tuple[DataFrame, list[str]]:
-    """Return tonight's rows of the newest version of ``examples``, and exactly the files that hold them."""
+    """Return tonight's rows of the newest version of ``examples``, and exactly the files that hold them.
+
+    Raises:
+        InputError: a vacuum might remove the files while they are read.
+    """
+    kept = kept_for(run.warehouse.properties(EXAMPLES))
+    if kept < _LONGEST_READ:
+        raise InputError(
+            f"table examples: files of older versions are kept for {kept}, wanted at least {_LONGEST_READ}, or a "
+            "vacuum may take them from a training; set delta.deletedFileRetentionDuration to 'interval 30 days'"
+        )
     version = run.warehouse.version(EXAMPLES)
     rows = run.warehouse.read(EXAMPLES, version).where(F.col("run_date") == F.lit(run.run_date))
     return rows, run.warehouse.files(EXAMPLES, version, run_date=run.run_date)
