@@ -1,4 +1,4 @@
-"""The cost of a training step: chunked against plain cross-entropy, moved rows against the whole item table.
+"""The cost of a training step: chunked against plain cross-entropy, moved rows against all rows, ranks against threads.
 
 B rows   L events   D width   V items + 1   N events of a batch   Q queries of an event
 
@@ -63,13 +63,20 @@ def plain_loss(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor, weigh
 
 
 def main(flags: Flags) -> Measured:
-    """Measure the losses; they are all there is so far, with --figure loss or without."""
+    """Measure the losses and what several ranks bring; --figure takes one of the two."""
+    from ranked import EPOCH_ROWS, checkpoint_figures, ranked_figures  # it imports this file, in its ranks too
+
     torch.set_num_threads(1)
     rounds = 3 if flags.quick else 7
-    figures = {**_full(rounds), **_sampled(rounds), **_peaks()}
+    figures: dict[str, float] = {}
+    if flags.figure in (None, "loss"):
+        figures |= {**_full(rounds), **_sampled(rounds), **_peaks()}
+    if flags.figure in (None, "ranks"):
+        figures |= ranked_figures(3 if flags.quick else 5, 3 if flags.quick else 12)
+        figures |= checkpoint_figures(rounds, figures["horovod_2x1_rows_per_s"])
     config = {"width": WIDTH, "length": LENGTH, "threads": 1, "rounds": rounds, "steps_per_round": STEPS}
     sizes = {"rows": ROWS, "full_items": FEW_ITEMS, "sampled_items": MANY_ITEMS, "negatives": NEGATIVES}
-    return Measured({**config, **sizes}, figures)
+    return Measured({**config, **sizes, "checkpointed_epoch_rows": EPOCH_ROWS}, figures)
 
 
 def _full(rounds: int) -> dict[str, float]:
@@ -183,4 +190,4 @@ def _faster(ours: list[Cost], theirs: list[Cost]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(run_benchmark("training", main, figures=("loss",)))
+    sys.exit(run_benchmark("training", main, figures=("loss", "ranks")))

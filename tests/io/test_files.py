@@ -1,12 +1,13 @@
 """What Spark calls a file, and what others call it."""
 
 import random
+from datetime import timedelta
 from pathlib import Path
 from urllib.request import url2pathname
 
 import pytest
 
-from intentrec.io.files import as_url, writing_order
+from intentrec.io.files import as_url, kept_for, writing_order
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,20 @@ def test_files_are_ordered_by_folder_task_and_count() -> None:
     ]
     mixed = random.Random(1).sample(ordered, len(ordered))
     assert sorted(mixed, key=writing_order) == ordered
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("interval 30 days", timedelta(days=30)),
+        ("interval 1 week 2 days", timedelta(days=9)),
+        ("INTERVAL 36 hours".lower(), timedelta(hours=36)),
+        ("interval 0 hours", timedelta(0)),
+    ],
+)
+def test_a_retention_is_read_as_delta_writes_it(text: str, kept: timedelta) -> None:
+    assert kept_for({"delta.deletedFileRetentionDuration": text}) == kept
+
+
+def test_deltas_own_retention_is_a_week() -> None:
+    assert kept_for({}) == timedelta(days=7)

@@ -230,7 +230,7 @@ class Warehouse:
         return self.properties(table).get(_LAYOUT)
 
     def properties(self, table: Table) -> dict[str, str]:
-        """Return the table's properties."""
+        """Return what the table in its place has been given, which may be more or less than its declaration."""
         found = self.delta(table).detail().select("properties").first()
         assert found is not None
         return dict(found["properties"])
