@@ -235,7 +235,7 @@ def slots(session: SparkSession, wanted: int = 0) -> int | None:
     deadline = time.monotonic() + _EXECUTORS_S
     while True:  # defaultParallelism is at least 2 and may be set: it tells no slots
         found = int(context.maxNumConcurrentTasks(profile))
-        if found >= wanted or session.sparkContext.master.startswith("local") or time.monotonic() > deadline:
+        if found >= wanted or str(session.sparkContext.master).startswith("local") or time.monotonic() > deadline:
             return found
         time.sleep(0.2)
 

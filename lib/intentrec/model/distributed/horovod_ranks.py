@@ -65,7 +65,8 @@ class HorovodRanks:
         """Return every rank's value, by rank."""
         own_N = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         lengths = self.concat(torch.tensor([len(own_N)])).tolist()
-        return [pickle.loads(part_N.numpy().tobytes()) for part_N in self.concat(own_N).split(lengths)]  # noqa: S301 ours
+        parts = torch.split(self.concat(own_N), lengths)
+        return [pickle.loads(part_N.numpy().tobytes()) for part_N in parts]  # noqa: S301 ours
 
     def _done(self, call: Callable[[Tensor], int], tensor: Tensor) -> Tensor:
         """Return what a call brings; a Horovod that was built without NCCL takes no tensor of a GPU."""
