@@ -12,7 +12,7 @@ def test_the_tables_stand_in_flow_order() -> None:
     flow = """
         events events_quarantine ingested_files items users sessions vocabulary feature_vocabulary examples histories
         models gate_decisions metrics recommendations_staged user_intents segment_recommendations similar_items
-        recommendations runs
+        recommendations runs erasure_requests erased_users
     """
     assert [table.name for table in ALL] == flow.split()
 

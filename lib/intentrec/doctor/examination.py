@@ -80,9 +80,11 @@ def _with_spark(config: Config) -> Iterator[Finding]:
         yield failed("spark", str(error), "see what it says; the checks of java and jars above")
         return
     try:
-        num_slots, workers = slots(spark), config.training.workers
-        yield passed("spark", f"{spark.version} on {spark.sparkContext.master} with Delta, {num_slots} slots")
-        if config.training.launcher == "spark" and 1 < num_slots < workers:
+        workers = config.training.workers if config.training.launcher == "spark" else 0
+        num_slots = slots(spark, workers)
+        room = "executors that come and go" if num_slots is None else f"{num_slots} slots"
+        yield passed("spark", f"{spark.version} on {spark.sparkContext.master} with Delta, {room}")
+        if num_slots is not None and 1 < num_slots < workers:
             remedy = f"set training.workers to {num_slots}, or give the cluster more cores"
             yield misconfigured("slots", f"training.workers {workers}, but Spark has {num_slots} slots", remedy)
         warehouse = Warehouse(spark, config.warehouse, in_catalog=is_catalog(config.warehouse))

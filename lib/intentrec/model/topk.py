@@ -111,14 +111,7 @@ def top_k(
         padded_RQD = torch.nn.functional.pad(queries_BQD[chunk], (0, 0, 0, 0, 0, (start - chunk.stop) % ROWS))
         _score(buffer_RV[: len(padded_RQD), :num_items], padded_RQD, items_VD, bias_V)
         scores_RV = buffer_RV[: chunk.stop - start]
-        flat = scores_RV.view(-1)
-        if additive is not None:
-            positions_N, values_N = additive.flat(chunk, scores_RV.shape[1])
-            assert values_N is not None
-            flat.index_add_(0, positions_N.to(device), values_N.to(device))
-        if excluded is not None:
-            flat.index_fill_(0, excluded.flat(chunk, scores_RV.shape[1])[0].to(device), NEVER)
-        scores_RV[:, 0] = NEVER
+        _amend(scores_RV, chunk, excluded, additive)
         scores_BK[chunk, :kept], items_BK[chunk, :kept] = _best(scores_RV, kept)
     return TopK(scores_BK, items_BK)
 
@@ -145,6 +138,18 @@ def _score(scores_RV: Tensor, queries_RQD: Tensor, items_VD: Tensor, bias_V: Ten
         torch.maximum(scores_RV, queries_RQD[:, query] @ items_VD.T, out=scores_RV)
     if bias_V is not None:
         scores_RV += bias_V
+
+
+def _amend(scores_RV: Tensor, chunk: slice, excluded: Ragged | None, additive: Ragged | None) -> None:
+    """Add and exclude, in place, what is given for the queries of a chunk."""
+    flat, device = scores_RV.view(-1), scores_RV.device
+    if additive is not None:
+        positions_N, values_N = additive.flat(chunk, scores_RV.shape[1])
+        assert values_N is not None
+        flat.index_add_(0, positions_N.to(device), values_N.to(device))
+    if excluded is not None:
+        flat.index_fill_(0, excluded.flat(chunk, scores_RV.shape[1])[0].to(device), NEVER)
+    scores_RV[:, 0] = NEVER
 
 
 def _best(scores_RV: Tensor, k: int) -> tuple[Tensor, Tensor]:
