@@ -23,6 +23,7 @@ from intentrec.tables import (
     HISTORIES,
     ITEMS,
     MODELS,
+    RULES,
     SESSIONS,
     VOCABULARY,
 )
@@ -81,7 +82,7 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
 STAGE = Stage(
     name="build_examples",
     body=build_examples,
-    reads=(SESSIONS, ITEMS, GATE_DECISIONS, MODELS),
+    reads=(SESSIONS, ITEMS, RULES, GATE_DECISIONS, MODELS),
     writes=(VOCABULARY, FEATURE_VOCABULARY, EXAMPLES, HISTORIES),
     fingerprint=champion_fingerprint,
 )

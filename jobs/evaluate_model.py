@@ -57,6 +57,7 @@ from intentrec.tables import (
     ITEMS,
     METRICS,
     MODELS,
+    RULES,
     SESSIONS,
     VOCABULARY,
 )
@@ -226,7 +227,7 @@ def _record(run: Run, decision: Decision, model_id: str, serving: str | None) ->
 STAGE = Stage(
     name="evaluate_model",
     body=evaluate_model,
-    reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, SESSIONS),
+    reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, RULES, SESSIONS),
     writes=(MODELS, METRICS, GATE_DECISIONS),
     files=("checkpoint", "model"),
 )

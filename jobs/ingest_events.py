@@ -1,9 +1,9 @@
-"""raw logs -> events, events_quarantine, items, users, ingested_files. Safe to run again: a file is read once."""
+"""raw logs -> events, events_quarantine, items, users, rules, ingested_files. Safe again: a file is read once."""
 
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from functools import reduce
 
@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec import events as stage
-from intentrec.config import EventSource, Snapshot
+from intentrec.config import EventSource, RulesSource, Snapshot
 from intentrec.errors import InputError
-from intentrec.ledger import Run, Stage, counted, erased_users, run_job
+from intentrec.ledger import Run, Stage, counted, erased_users, run_job, tonight
 from intentrec.logs import Asked, LogFile, find_files, read_rows
-from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, USERS
+from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, RULES, USERS, Table
 
 _DATES_PER_WRITE = 8  # beyond that each date is written by one task, or every task would leave a file for each date
 
@@ -38,7 +38,7 @@ def ingest_events(run: Run) -> dict[str, int]:
         run.warn(f"no new file among {len(files):,} that match input.events")
     erased = erased_users(run)
     judged = _judged(run, found, plan, (bounds, erased))
-    with _kept(judged), _snapshots(run, erased) as snapshots:
+    with _kept(judged), _snapshots(run, erased) as snapshots, _rules(run) as rules:
         read, dates, rows_erased = _opened(judged)
         known = None if run.rebuild else _met_again(run, dates, bounds)
         with _decided(judged.where(F.col("kind") == "row"), known, books) as decided:
@@ -50,6 +50,8 @@ def ingest_events(run: Run) -> dict[str, int]:
                 before = counted(run, STAGE.name, "rows_new")
                 stage.refuse_odd_volume(rows_new, run.run_date, before, settings.volume)
             counters, bad_snapshots = _count_snapshots(run, snapshots)
+            if rules is not None:
+                counters["rules_rows"] = stage.refuse_bad_rules(rules)
             _compare_items(run, snapshots, stage.watermark_of(books))
             _write_events(run, layout, decided, dates)
             contents = {sha256 for _, sha256 in read} | bad_snapshots
@@ -58,9 +60,10 @@ def ingest_events(run: Run) -> dict[str, int]:
                 _write_quarantine(run, decided, snapshots, sorted(contents), held)
         _write_items(run, snapshots)
         _write_users(run, snapshots)
+        counters |= _write_rules(run, rules)
     _write_books(run, counts, files, plan)
     kept_out = {"rows_erased": rows_erased} if rows_erased else {}
-    return _counters(counts) | {"rows_new": rows_new} | kept_out | counters
+    return stage.counters_of(counts) | {"rows_new": rows_new} | kept_out | counters
 
 
 def _checked_layout(run: Run) -> str:
@@ -128,6 +131,17 @@ def _snapshots(run: Run, erased: stage.Erased | None) -> Iterator[Snapshots]:
     finally:
         for _, rows in kept.values():
             rows.unpersist()
+
+
+@contextmanager
+def _rules(run: Run) -> Iterator[DataFrame | None]:
+    names, parts = stage.RuleNames.of(run.config.input), []
+    for source in run.config.input.rules:
+        files, columns = find_files(run.spark, source, run.run_date), stage.columns_of_rules(source)
+        rows = read_rows(run.spark, files, Asked.of(source.format, columns, (), source.options), {})
+        parts.append(stage.judge_rules(rows, source, names, run.config.timezone))
+    with _kept(reduce(DataFrame.unionByName, parts)) if parts else nullcontext() as judged:
+        yield judged
 
 
 def _opened(judged: DataFrame) -> tuple[list[tuple[str, str]], list[date], int]:
@@ -208,10 +222,14 @@ def _write_quarantine(run: Run, decided: DataFrame, snapshots: Snapshots, conten
         run.warehouse.append(EVENTS_QUARANTINE, refused)
 
 
-def _write_items(run: Run, snapshots: Snapshots) -> None:
+def _visible_events(run: Run) -> DataFrame:
     end = run.cutoff.end_of(run.run_date)
     visible = F.unix_micros("occurred_at") < stage.micros_of(end)
-    events = run.warehouse.read(EVENTS).where((F.col("event_date") <= F.lit(end.date())) & visible)
+    return run.warehouse.read(EVENTS).where((F.col("event_date") <= F.lit(end.date())) & visible)
+
+
+def _write_items(run: Run, snapshots: Snapshots) -> None:
+    events = _visible_events(run)
     if "items" in snapshots:
         items = stage.items_from_catalogue(snapshots["items"][1], events, run.run_date, run.run_id)
     else:
@@ -223,8 +241,26 @@ def _write_users(run: Run, snapshots: Snapshots) -> None:
     if "users" in snapshots:
         users = stage.users_from_snapshot(snapshots["users"][1], run.run_date, run.run_id)
         run.warehouse.replace(USERS, users, run_date=run.run_date)
-    elif run.warehouse.read(USERS).where(F.col("run_date") == F.lit(run.run_date)).inputFiles():
-        run.warehouse.delete(USERS, run_date=run.run_date)
+    else:
+        _clear(run, USERS)
+
+
+def _write_rules(run: Run, judged: DataFrame | None) -> dict[str, int]:
+    """Write the rules; return how many of them speak of what nobody knows."""
+    if judged is None:
+        _clear(run, RULES)
+        return {}
+    run.warehouse.replace(RULES, stage.rules_of(judged, run.run_date, run.run_id), run_date=run.run_date)
+    rules, items, users = (tonight(run, table) for table in (RULES, ITEMS, USERS))
+    unknown = stage.count_unknown(rules, items, users, _visible_events(run))
+    if any(unknown.values()):
+        run.warn(f"table rules: some match nothing: {', '.join(f'{name} {rows:,}' for name, rows in unknown.items())}")
+    return unknown
+
+
+def _clear(run: Run, table: Table) -> None:
+    if tonight(run, table).inputFiles():
+        run.warehouse.delete(table, run_date=run.run_date)
 
 
 def _write_books(
@@ -246,26 +282,11 @@ def _write_books(
     run.warehouse.replace(INGESTED_FILES, new.unionByName(kept), content_sha256=contents)
 
 
-def _counters(counts: dict[tuple[str, str], stage.Count]) -> dict[str, int]:
-    several = counts.values()
-    counters = {
-        "files_read": len(counts),
-        "rows_read": sum(count.num_read for count in several),
-        "rows_accepted": sum(count.accepted for count in several),
-        "rows_duplicate": sum(count.duplicate for count in several),
-        "rows_quarantined": sum(count.num_quarantined for count in several),
-    }
-    for count in several:
-        for reason, rows in count.quarantined.items():
-            counters[f"quarantined_{reason}"] = counters.get(f"quarantined_{reason}", 0) + rows
-    return counters
-
-
 def _fingerprint(run: Run) -> str:
     """Hash path, size and time of change of every file that matches, but those that a later run date has read."""
     books = stage.read_books(run.warehouse.read(INGESTED_FILES))
     later = {(book.path, book.size, book.modified_us) for book in books if book.run_date > run.run_date}
-    sources: list[EventSource | Snapshot] = [*run.config.input.events]
+    sources: list[EventSource | Snapshot | RulesSource] = [*run.config.input.events, *run.config.input.rules]
     sources += [snapshot for snapshot in (run.config.input.items, run.config.input.users) if snapshot]
     listed = (file for source in sources for file in find_files(run.spark, source, run.run_date))
     seen = ((file.path, file.size, stage.micros_of(file.modified_at)) for file in listed)
@@ -276,7 +297,7 @@ STAGE = Stage(
     name="ingest_events",
     body=ingest_events,
     reads=(),
-    writes=(EVENTS, EVENTS_QUARANTINE, ITEMS, USERS, INGESTED_FILES),
+    writes=(EVENTS, EVENTS_QUARANTINE, ITEMS, USERS, RULES, INGESTED_FILES),
     fingerprint=_fingerprint,
 )
 

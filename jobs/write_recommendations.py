@@ -14,6 +14,7 @@ from intentrec.cluster.catalogue import Numbers, collect_newcomers, collect_numb
 from intentrec.cluster.judging import Counts, collect_counts
 from intentrec.cluster.priors import prior_of
 from intentrec.cluster.reranking import reranking_of
+from intentrec.cluster.ruling import Ruled, apply_rules, count_passed
 from intentrec.cluster.scoring import (
     ScoringPlan,
     cold_start_of,
@@ -23,13 +24,14 @@ from intentrec.cluster.scoring import (
     unchanged,
     with_origin,
 )
+from intentrec.cluster.segments import segment_candidates
 from intentrec.cluster.similarity import nearest_items
 from intentrec.examples import Night, timeline
 from intentrec.gate import ListInputs, check_lists
 from intentrec.ledger import Run, Stage, champion_fingerprint, get_model, night_of, run_job, serving_model_id, tonight
 from intentrec.model.checkpoint import load_artifact
-from intentrec.recommendations import Origin, ranked_lists, segment_lists, user_intents
-from intentrec.rules import eligible_items
+from intentrec.recommendations import EVERYBODY, Origin, ranked_lists, segment_lists, user_intents
+from intentrec.rules import Moment, Written, audit_lists, eligible_items
 from intentrec.tables import (
     GATE_DECISIONS,
     HISTORIES,
@@ -37,6 +39,7 @@ from intentrec.tables import (
     METRICS,
     RECOMMENDATIONS,
     RECOMMENDATIONS_STAGED,
+    RULES,
     SEGMENT_RECOMMENDATIONS,
     SESSIONS,
     SIMILAR_ITEMS,
@@ -47,25 +50,33 @@ from intentrec.tables import (
 
 
 def write_recommendations(run: Run) -> dict[str, int]:
-    """Score every active user, stage the lists, check them, and publish them in one commit, the night's last."""
+    """Score every active user, stage the lists, audit and check them, publish them in one commit, the night's last."""
     night = night_of(run)
     eligible = eligible_items(night.items, night.end()).persist()
     numbers = collect_numbers(night, eligible)
     plan, maker, popular = _plan(run, night, numbers, eligible)
     origin = Origin(run.run_date, maker, run.run_id)
-    shared = run.spark.sparkContext.broadcast(plan)
+    moment = Moment(tonight(run, RULES), night.items, tonight(run, USERS), night.vocabulary, night.end())
+    ruled = Ruled(plan, tonight(run, HISTORIES), {})
+    if run.config.input.rules:
+        ruled = apply_rules(plan, ruled.histories, moment)
+    shared = run.spark.sparkContext.broadcast(ruled.plan)
     try:
-        counted = _stage_lists(run, shared, origin)
-        _write_segments(run, night, eligible, popular, plan)
-        _write_similar(run, shared, origin)
+        counted = _stage_lists(run, shared, ruled, origin)
         staged = tonight(run, RECOMMENDATIONS_STAGED)
+        if run.config.input.rules:
+            past = timeline(night.sessions, night.end())
+            audit_lists(Written.of_users(staged, moment, plan.k, past, tonight(run, HISTORIES)), moment)
+        _write_segments(run, (night, eligible, moment), shared, popular)
+        _write_similar(run, shared, origin, moment)
         reordered = run.config.recommendations.policies.reorder
         inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
-        num_lists = check_lists(inputs, run.config.recommendations.k, counted["short"])
+        num_lists = check_lists(inputs, plan.k, counted["short"])
         run.warehouse.replace(RECOMMENDATIONS, staged, run_date=run.run_date)
     finally:
         shared.destroy()
         eligible.unpersist()
+        ruled.histories.unpersist()
     return {**counted, "lists": num_lists}
 
 
@@ -91,6 +102,7 @@ def _plan(run: Run, night: Night, numbers: Numbers, eligible: DataFrame) -> tupl
         filler=filler,
         filler_scores=popular.bias_V[filler],
         k=run.config.recommendations.k,
+        filler_counts=counts[window_of(popular.name)],
     )
     if model is not None:
         plan = _with_policies(run, night, (numbers, counts, popular), plan, eligible)
@@ -137,9 +149,9 @@ def _best_window(run: Run) -> int:
     return max(windows, key=lambda hours: values.get(popularity_name(hours), 0.0))
 
 
-def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> dict[str, int]:
-    """Score once, on disk; write staged lists and intents from it. Count users, short lists, and what was reused."""
-    histories, settings = tonight(run, HISTORIES), run.config.recommendations
+def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], ruled: Ruled, origin: Origin) -> dict[str, int]:
+    """Score once, on disk; write staged lists and intents from it. Return what was counted on the way."""
+    histories, settings, rules = ruled.histories, run.config.recommendations, plan.value.rules
     num_users = histories.count()
     if plan.value.cold is not None:
         segments = tonight(run, USERS).select("user_id", "segment")
@@ -159,11 +171,12 @@ def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> dict
         )
         run.warehouse.replace(USER_INTENTS, user_intents(candidates, origin), run_date=run.run_date)
         num_short = candidates.where(F.size("items") < settings.k).count()
+        passed = {} if rules is None else count_passed(candidates, rules)
     finally:
         candidates.unpersist()
         if kept is not None:
             kept.unpersist()
-    return {"users": num_users, "short": num_short, "reused": num_kept}
+    return {"users": num_users, "short": num_short, "reused": num_kept, **ruled.counters, **passed}
 
 
 def _reusable(run: Run, histories: DataFrame, plan: ScoringPlan) -> DataFrame:
@@ -177,15 +190,19 @@ def _reusable(run: Run, histories: DataFrame, plan: ScoringPlan) -> DataFrame:
 
 
 def _write_segments(
-    run: Run, night: Night, eligible: DataFrame, popular: PopularityBaseline, plan: ScoringPlan
+    run: Run, known: tuple[Night, DataFrame, Moment], plan: Broadcast[ScoringPlan], popular: PopularityBaseline
 ) -> None:
     """Rank items for every segment of users by the events of the popularity baseline's window."""
+    (night, eligible, moment), k = known, plan.value.k
     counts = _segment_counts(run, night, eligible, window_of(popular.name))
-    best = zip(plan.filler[: 2 * plan.k].tolist(), plan.filler_scores[: 2 * plan.k].tolist(), strict=True)
-    rows = [(plan.items[item], place, value) for place, (item, value) in enumerate(best)]
-    overall = run.spark.createDataFrame(rows, "item_id STRING, place INT, score DOUBLE")
-    lists = segment_lists(counts, overall, plan.k, Origin(run.run_date, popular.name, run.run_id))
-    run.warehouse.replace(SEGMENT_RECOMMENDATIONS, lists, run_date=run.run_date)
+    candidates = segment_candidates(counts, night.vocabulary, plan, EVERYBODY)
+    lists = segment_lists(candidates, k, Origin(run.run_date, popular.name, run.run_id)).persist()
+    try:
+        if plan.value.rules is not None:
+            audit_lists(Written.of_segments(lists, moment, k, EVERYBODY), moment)
+        run.warehouse.replace(SEGMENT_RECOMMENDATIONS, lists, run_date=run.run_date)
+    finally:
+        lists.unpersist()
 
 
 def _segment_counts(run: Run, night: Night, eligible: DataFrame, hours: int) -> DataFrame:
@@ -196,26 +213,31 @@ def _segment_counts(run: Run, night: Night, eligible: DataFrame, hours: int) -> 
     return own.groupBy("segment", "item_id").agg(F.count(F.lit(1)).alias("num_events"))
 
 
-def _write_similar(run: Run, plan: Broadcast[ScoringPlan], origin: Origin) -> None:
+def _write_similar(run: Run, plan: Broadcast[ScoringPlan], origin: Origin, moment: Moment) -> None:
     """Write the neighbours of every item that the serving model knows; none without a model."""
     known = plan.value
     if known.folder is None:
         run.warehouse.delete(SIMILAR_ITEMS, run_date=run.run_date)
         return
-    near = nearest_items(run.spark, plan, run.config.recommendations.similar_items)
-    rows = near.select(
-        F.lit(run.run_date).alias("run_date"),
-        "*",
-        F.lit(origin.model_id).alias("model_id"),
-        F.lit(origin.run_id).alias("run_id"),
-    )
-    run.warehouse.replace(SIMILAR_ITEMS, rows, run_date=run.run_date)
+    near = nearest_items(run.spark, plan, run.config.recommendations.similar_items).persist()
+    try:
+        if known.rules is not None:
+            audit_lists(Written.of_items(near, moment), moment)
+        rows = near.select(
+            F.lit(run.run_date).alias("run_date"),
+            "*",
+            F.lit(origin.model_id).alias("model_id"),
+            F.lit(origin.run_id).alias("run_id"),
+        )
+        run.warehouse.replace(SIMILAR_ITEMS, rows, run_date=run.run_date)
+    finally:
+        near.unpersist()
 
 
 STAGE = Stage(
     name="write_recommendations",
     body=write_recommendations,
-    reads=(HISTORIES, VOCABULARY, ITEMS, USERS, SESSIONS, GATE_DECISIONS, METRICS),
+    reads=(HISTORIES, VOCABULARY, ITEMS, USERS, RULES, SESSIONS, GATE_DECISIONS, METRICS),
     writes=(RECOMMENDATIONS_STAGED, USER_INTENTS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS, RECOMMENDATIONS),
     fingerprint=champion_fingerprint,
 )

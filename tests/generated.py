@@ -58,6 +58,19 @@ def write_config(folder: Path, logs: Path) -> Path:
     return file
 
 
+def write_rules(config: Path, logs: Path) -> None:
+    """Write some rules that every list can keep, and put them into the config."""
+    rules = [
+        {"rule": "no gifts for the new", "kind": "exclude", "item_field": "categories", "item_value": "gift",
+         "user_field": "segment", "user_value": "new"},
+        {"rule": "mixed", "kind": "cap", "item_field": "categories", "amount": 4},
+        {"rule": "buy again", "kind": "seen", "action": "buy", "days": 2},
+    ]  # fmt: skip
+    (logs / "rules.json").write_text("".join(f"{json.dumps(rule)}\n" for rule in rules))
+    place = f'  rules: {{path: "{logs}/rules.json", format: json}}\n'
+    config.write_text(config.read_text().replace("  actions:", f"{place}  actions:"))
+
+
 def write_logs(folder: Path, seed: int = 7, person: str = "u{:02d}") -> Path:
     """Write one file of JSON lines a day, the catalogue and the users; two rows are bad and one comes twice.
 

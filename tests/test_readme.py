@@ -1,5 +1,6 @@
 """What README promises can be run: its config loads, its commands exist, its lists are those of the code."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 import intentrec
 from intentrec.config import STAGES, load_config
 from intentrec.events.reasons import REASONS
-from intentrec.tables import ALL
+from intentrec.tables import ALL, RULE_COLUMNS, RULE_KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,6 +36,14 @@ def test_the_small_config_is_complete_and_valid(tmp_path: Path) -> None:
 def test_every_reason_of_the_quarantine_is_explained() -> None:
     explained = {row[0].strip("`") for row in rows("Your own logs")} - {"reason"}
     assert explained == set(REASONS)
+
+
+def test_every_kind_of_rule_is_explained_and_the_example_names_columns() -> None:
+    assert [row[0].strip("`") for row in rows("Rules")][1:] == list(RULE_KINDS)
+    example = README.split("\n## Rules\n")[1].split("```")[1].strip().splitlines()
+    for rule in map(json.loads, example):
+        assert set(rule) <= set(RULE_COLUMNS)
+        assert set(RULE_KINDS[rule["kind"]].wants) <= set(rule)
 
 
 def jobs_of(heading: str) -> list[str]:

@@ -25,8 +25,9 @@ def candidates(spark):
                 WEIGHTS,
                 [1.0, 2.0],
                 5,
+                [4],
             ),
-            ("bob", [("tea", 2.0, "model", None, None, None)], [], [], [], 6),
+            ("bob", [("tea", 2.0, "model", None, None, None)], [], [], [], 6, []),
         ],
         CANDIDATES.schema,
     )  # fmt: skip
@@ -45,20 +46,12 @@ def test_the_primary_head_has_the_greatest_weight_and_ties_go_by_name(spark):
     assert_frames_equal(user_intents(candidates(spark), ORIGIN), expected)
 
 
-def test_a_small_segment_is_filled_with_what_everybody_likes(spark):
-    counts = spark.createDataFrame([("kids", "cup", 1)], "segment STRING, item_id STRING, num_events BIGINT")
-    popular = spark.createDataFrame(
-        [("tea", 0, 0.75), ("cup", 1, 0.5), ("pot", 2, 0.25)], "item_id STRING, place INT, score DOUBLE"
+def test_the_lists_of_segments_are_numbered_and_short_ones_left_out(spark):
+    tea, cup = ("tea", 3.0, "fallback"), ("cup", 0.75, "pinned")
+    rows = spark.createDataFrame(
+        [("all", [tea, cup]), ("kids", [cup])],
+        "segment STRING, items ARRAY<STRUCT<item_id: STRING, score: DOUBLE, source: STRING>>",
     )
-
-    def row(rank, item, score):
-        return (rank, item, score, "fallback", None, None, None)
-
-    expected = spark.createDataFrame(
-        [
-            (DAY, "all", [row(1, "tea", 0.75), row(2, "cup", 0.5)], "m1", "r1"),
-            (DAY, "kids", [row(1, "cup", 1.0), row(2, "tea", 0.75)], "m1", "r1"),
-        ],
-        SEGMENT_RECOMMENDATIONS.schema,
-    )
-    assert_frames_equal(segment_lists(counts, popular, 2, ORIGIN), expected)
+    items = [(1, "tea", 3.0, "fallback", None, None, None), (2, "cup", 0.75, "pinned", None, None, None)]
+    expected = spark.createDataFrame([(DAY, "all", items, "m1", "r1")], SEGMENT_RECOMMENDATIONS.schema)
+    assert_frames_equal(segment_lists(rows, 2, ORIGIN), expected)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.tables import CANDIDATES, RECOMMENDATIONS_STAGED, SEGMENT_RECOMMENDATIONS, USER_INTENTS
@@ -69,40 +69,32 @@ def user_intents(candidates: DataFrame, origin: Origin) -> DataFrame:
     )
 
 
-def segment_lists(counts: DataFrame, popular: DataFrame, k: int, origin: Origin) -> DataFrame:
-    """Rank each segment's items by its own events; where it has fewer than ``k``, what everybody likes follows.
+def segment_lists(candidates: DataFrame, k: int, origin: Origin) -> DataFrame:
+    """Number the items of every segment's list; a segment with fewer than ``k`` is left out.
 
     Args:
-        counts: one row per segment and eligible item with an event: segment, item_id, num_events.
-        popular: what everybody likes, one row per item: item_id, place (from 0, best first), score (below 1, falling).
+        candidates: one row per segment: segment, items ARRAY<STRUCT<item_id, score, source>>, best first.
         k: items of every list.
         origin: of the rows.
 
     Returns:
-        SEGMENT_RECOMMENDATIONS rows, EVERYBODY's among them, ties by item_id. A row's score is the segment's number
-        of events, or that of ``popular``. A segment with fewer than ``k`` items in all is left out.
+        SEGMENT_RECOMMENDATIONS rows.
     """
-    own = counts.select(
-        "segment", "item_id", F.col("num_events").cast("double").alias("score"), F.lit(-1).alias("place")
-    )
-    segments = counts.select("segment").distinct()
-    everybody = segments.sparkSession.createDataFrame([(EVERYBODY,)], "segment STRING")
-    filler = segments.unionByName(everybody).crossJoin(F.broadcast(popular))
-    others = filler.join(own, ["segment", "item_id"], "left_anti").select("segment", "item_id", "score", "place")
-    within = Window.partitionBy("segment").orderBy("place", F.desc("score"), "item_id")
-    placed = own.unionByName(others).withColumn("rank", F.row_number().over(within)).where(F.col("rank") <= k)
     nothing = F.lit(None).cast("string")
-    item = F.struct(
-        "rank",
-        "item_id",
-        "score",
-        F.lit("fallback").alias("source"),
-        nothing.alias("intent"),
-        nothing.alias("because_item_id"),
-        F.lit(None).cast("double").alias("propensity"),
+    items = F.transform(
+        F.slice("items", 1, k),
+        lambda item, place: F.struct(
+            (place + 1).alias("rank"),
+            item["item_id"].alias("item_id"),
+            item["score"].alias("score"),
+            item["source"].alias("source"),
+            nothing.alias("intent"),
+            nothing.alias("because_item_id"),
+            F.lit(None).cast("double").alias("propensity"),
+        ),
     )
-    lists = placed.groupBy("segment").agg(F.array_sort(F.collect_list(item)).alias("items"))
-    return SEGMENT_RECOMMENDATIONS.conform(_of(lists.where(F.size("items") == k), origin))
+    full = candidates.where(F.size("items") >= k)
+    return SEGMENT_RECOMMENDATIONS.conform(_of(full.select("segment", items.alias("items")), origin))
 
 
 def _of(rows: DataFrame, origin: Origin) -> DataFrame:

@@ -19,9 +19,11 @@ def event(user, hour, item, weight=1.0):
     return (user, False, at(hour), 0, f"{user}{hour}", "view", item, weight, [])
 
 
+SEEN_COLUMNS = "user_id STRING, item_index INT, occurred_at TIMESTAMP, days INT"
+
+
 def seen_rows(spark, *rows):
-    listed = [(user, item, at(hour)) for user, item, hour in rows]
-    return spark.createDataFrame(listed, "user_id STRING, item_index INT, occurred_at TIMESTAMP")
+    return spark.createDataFrame([(user, item, at(hour), None) for user, item, hour in rows], SEEN_COLUMNS)
 
 
 def test_judged_users_have_a_past_and_choose_something_new(spark):
@@ -41,7 +43,7 @@ def test_judged_users_have_a_past_and_choose_something_new(spark):
     seen = seen_rows(spark, *(("ann", item, item) for item in (1, 2, 3, 4)), ("cyd", 1, 1), ("dan", 1, 1))
     seconds = [int(at(hour).timestamp()) for hour in (2, 3)]
     expected = spark.createDataFrame([(0, "ann", [2, 3], seconds, [], [1, 2, 3], [4, 5])], JUDGED_COLUMNS)
-    judged = judged_users(events, seen, None, [at(4), at(6)], Shape(DAY, 2, 0), 10)
+    judged = judged_users(events, seen, [at(4), at(6)], Shape(DAY, 2, 0), 10)
     assert_frames_equal(judged, expected)
 
 
@@ -58,12 +60,12 @@ def test_every_judged_day_is_told_by_what_lies_before_it(spark):
         (1, "bob", [1], [second], [], [1], [2]),  # nobody on the first day, which is his first
     ]
     seen = seen_rows(spark, ("ann", 1, 1), ("ann", 2, 4), ("ann", 3, 5), ("bob", 1, 4), ("bob", 2, 5))
-    judged = judged_users(events, seen, None, bounds, Shape(DAY, 9, 0), 10)
+    judged = judged_users(events, seen, bounds, Shape(DAY, 9, 0), 10)
     assert_frames_equal(judged, spark.createDataFrame(rows, JUDGED_COLUMNS))
-    few = judged_users(events, seen, None, bounds, Shape(DAY, 9, 0), 1)
+    few = judged_users(events, seen, bounds, Shape(DAY, 9, 0), 1)
     assert few.count() == 1
     nothing_is_left_out = [(*row[:5], [], row[6]) for row in rows]
-    free = judged_users(events, None, None, bounds, Shape(DAY, 9, 0), 10)
+    free = judged_users(events, seen.limit(0), bounds, Shape(DAY, 9, 0), 10)
     assert_frames_equal(free, spark.createDataFrame(nothing_is_left_out, JUDGED_COLUMNS))
     assert third > second
 
@@ -72,14 +74,10 @@ def test_an_item_seen_long_ago_counts_again(spark):
     month = [datetime(2024, 5, day, 12, tzinfo=UTC) for day in (1, 2, 4)]
     rows = [("ann", False, when, 0, f"e{when}", "view", 1, 1.0, []) for when in month]
     events = spark.createDataFrame(rows, ENCODED_COLUMNS)
-    seen = spark.createDataFrame(
-        [("ann", 1, when) for when in month], "user_id STRING, item_index INT, occurred_at TIMESTAMP"
-    )
+    seen = spark.createDataFrame([("ann", 1, when, 1) for when in month], SEEN_COLUMNS)
     bounds = [datetime(2024, 5, day, 12, tzinfo=UTC) for day in (2, 3, 4, 5)]
     found = [
         tuple(row)
-        for row in judged_users(events, seen, 1, bounds, Shape(DAY, 1, 0), 10)
-        .select("day", "seen", "relevant")
-        .collect()
+        for row in judged_users(events, seen, bounds, Shape(DAY, 1, 0), 10).select("day", "seen", "relevant").collect()
     ]
     assert found == [(2, [], [1])]  # on day 0 it had been seen a day before, to the second

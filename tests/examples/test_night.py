@@ -87,12 +87,12 @@ def test_a_night_sees_the_events_of_its_window_and_none_at_its_end(spark, night)
         (SeenConfig(actions=("buy",)), [1, 3]),
         (SeenConfig(days=1), [2, 3]),  # from 2 May 23:00 on
         (SeenConfig(actions=("view",), days=2), [2, 3, 4]),
-        (None, None),
+        (None, []),
     ],
 )
 def test_what_counts_as_seen_comes_from_all_history_not_from_the_window(spark, night, seen, items):
     found = replace(night, seen=seen, window_days=1).seen_before(night.end())
-    expected = spark.createDataFrame([] if items is None else [("ann", items)], SEEN_COLUMNS)
+    expected = spark.createDataFrame([("ann", items)] if items else [], SEEN_COLUMNS)
     assert_frames_equal(found, expected)
 
 

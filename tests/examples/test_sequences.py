@@ -4,8 +4,8 @@ import pytest
 from pyspark.sql import functions as F
 from tests.frames import assert_frames_equal
 
-from intentrec.examples import Shape, faded, length_buckets, seen_events, seen_items, training_sequences, user_histories
-from intentrec.tables import EXAMPLES, HISTORIES, VOCABULARY
+from intentrec.examples import Shape, faded, length_buckets, training_sequences, user_histories
+from intentrec.tables import EXAMPLES, HISTORIES
 
 DAY = date(2024, 5, 1)
 ENCODED_COLUMNS = (
@@ -94,25 +94,6 @@ def test_histories_hold_the_latest_events_of_active_users_before_the_cut_off(spa
         [(DAY, "ann", [3, 4], seconds(2, 3), [30, 40, 300, 400], [1, 2, 3], 4, at(3))], HISTORIES.schema
     )
     assert_frames_equal(rows, expected)
-
-
-def test_seen_items_are_those_of_the_chosen_actions(spark):
-    events = spark.createDataFrame(
-        [
-            ("ann", at(1), "tea", "view"),
-            ("ann", at(2), "cup", "buy"),
-            ("ann", at(3), "pot", "buy"),
-            ("ann", at(3), "gone", "buy"),
-        ],
-        "user_id STRING, occurred_at TIMESTAMP, item_id STRING, action STRING",
-    )
-    vocabulary = spark.createDataFrame(
-        [(DAY, "cup", 3, at(0)), (DAY, "pot", 2, at(0)), (DAY, "tea", 1, at(0))], VOCABULARY.schema
-    )
-    assert seen_items(seen_events(events, vocabulary, None)).first()["seen"] == [1, 2, 3]
-    bought = seen_events(events, vocabulary, ["buy"])
-    assert seen_items(bought).first()["seen"] == [2, 3]
-    assert_frames_equal(bought, spark.createDataFrame([("ann", 3, at(2)), ("ann", 2, at(3))], bought.schema))
 
 
 def test_row_ids_depend_on_user_and_position_alone(spark):

@@ -8,7 +8,7 @@ from jobs.ingest_events import STAGE
 from intentrec.config import load_config
 from intentrec.errors import ConfigError, GateError, InputError
 from intentrec.ledger import Command, open_run
-from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, RUNS, USERS
+from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, RULES, RUNS, USERS
 
 CONFIG = """
 warehouse: warehouse
@@ -211,3 +211,37 @@ def test_a_catalogue_and_users_come_from_their_files(spark, place):
     (place / "items.csv").write_text("id,name,kinds,live,brand\n")
     with pytest.raises(InputError, match=r"items.csv: holds no row"):
         ingest(spark, place, "2024-05-01", *snapshots)
+
+
+def test_rules_come_from_several_sources_and_go_with_them(spark, place):
+    deliver(place, "a.json", event("e1", "2024-05-01T09:00:00", item="tea"))
+    (place / "rules.json").write_text(
+        '{"rule": "later", "kind": "available", "item_field": "item_id", "item_value": "tea", "starts_at": "2024-06"}\n'
+        '{"rule": "complaint", "kind": "exclude", "item_field": "item_id", "item_value": "cup", '
+        '"user_field": "user_id", "user_value": "ann"}\n'
+    )
+    (place / "stock.csv").write_text("sku,left\ntea,4\n")
+    same = "rule: {constant: stock}, kind: {constant: stock}, item_field: {constant: item_id}"
+    csv = f"{{path: {place}/stock.csv, format: csv, columns: {{{same}, item_value: sku, amount: left}}}}"
+    sources = f"[{{path: {place}/rules.json, format: json}}, {csv}]"
+    counters, warehouse = ingest(spark, place, "2024-05-01", f"input.rules={sources}")
+    assert {name: rows for name, rows in counters.items() if name.startswith("rules")} == {
+        "rules_rows": 3, "rules_unknown_items": 1, "rules_unknown_users": 0, "rules_unknown_segments": 0,
+    }  # fmt: skip
+    columns = ("rule", "kind", "item_value", "user_value", "amount", "starts_at")
+    found = warehouse.read(RULES).orderBy("rule").select(*columns)
+    june = datetime(2024, 6, 1)  # noqa: DTZ001 as Spark gives it: UTC, naive
+    assert [tuple(row) for row in found.collect()] == [
+        ("complaint", "exclude", "cup", "ann", None, None),
+        ("later", "available", "tea", None, None, june),
+        ("stock", "stock", "tea", None, 4.0, None),
+    ]
+    version = warehouse.version(RULES)
+    (place / "stock.csv").write_text("sku,left\ntea,many\n")
+    with pytest.raises(
+        InputError, match=r"input.rules: .*stock.csv:2: amount: 'many', wanted a number from 0 to 1e\+12;"
+    ):
+        ingest(spark, place, "2024-05-01", f"input.rules={sources}")
+    assert warehouse.version(RULES) == version
+    _, warehouse = ingest(spark, place, "2024-05-01")
+    assert warehouse.read(RULES).isEmpty()

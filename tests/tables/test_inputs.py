@@ -10,9 +10,9 @@ every_table = pytest.mark.parametrize("table", ALL, ids=lambda table: table.name
 
 def test_the_tables_stand_in_flow_order() -> None:
     flow = """
-        events events_quarantine ingested_files items users sessions vocabulary feature_vocabulary examples histories
-        models gate_decisions metrics recommendations_staged user_intents segment_recommendations similar_items
-        recommendations runs erasure_requests erased_users
+        events events_quarantine ingested_files items users rules sessions vocabulary feature_vocabulary examples
+        histories models gate_decisions metrics recommendations_staged user_intents segment_recommendations
+        similar_items recommendations runs erasure_requests erased_users
     """
     assert [table.name for table in ALL] == flow.split()
 

@@ -21,7 +21,7 @@ NEIGHBOUR_COLUMNS = "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRI
 
 
 def nearest_items(spark: SparkSession, plan: Broadcast[ScoringPlan], n: int) -> DataFrame:
-    """Find for every item of the model the nearest items that may be recommended, by the cosine of their vectors.
+    """Find for every item of the model the nearest items that may be shown to anybody, by the cosine of their vectors.
 
     Args:
         spark: the session.
@@ -43,7 +43,8 @@ def nearest_items(spark: SparkSession, plan: Broadcast[ScoringPlan], n: int) -> 
         known = plan.value
         scorer = load_scorer(known)
         directions_VD = torch.nn.functional.normalize(scorer.items_VD, dim=1)
-        bias_V = masked(np.zeros(len(directions_VD), np.float32), known.allowed[: len(directions_VD)])
+        allowed_V = known.allowed if known.rules is None else known.rules.view(known.rules.reader_of(None)).allowed_V
+        bias_V = masked(np.zeros(len(directions_VD), np.float32), allowed_V[: len(directions_VD)])
         for batch in batches:
             indices_B = torch.from_numpy(batch.column("id").to_numpy().copy())
             itself = Ragged(torch.arange(len(indices_B) + 1), indices_B)

@@ -1,6 +1,6 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
-from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, Snapshot, VolumeConfig
+from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, RulesSource, Snapshot, VolumeConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
 from intentrec.config.lists import ColdStartConfig, PoliciesConfig, RecommendationsConfig, SeenConfig
 from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
@@ -36,6 +36,7 @@ __all__ = [
     "ModelConfig",
     "PoliciesConfig",
     "RecommendationsConfig",
+    "RulesSource",
     "SeenConfig",
     "SessionsConfig",
     "Snapshot",

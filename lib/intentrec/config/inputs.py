@@ -112,6 +112,34 @@ class Snapshot(Section):
     options: dict[str, str | StrictBool | StrictInt] = Field({}, description="of the format, as for events")
 
 
+_RuleFields = Literal[
+    "rule", "kind", "item_field", "item_value", "user_field", "user_value", "action", "amount", "days", "starts_at",
+    "ends_at",
+]  # fmt: skip
+
+
+class RulesSource(Section):
+    """Files that hold all rules of one kind or of several: who may be shown what, when, and how much of it."""
+
+    path: str = Field(description="glob of the files; {run_date} is replaced by the run date")
+    format: Literal["json", "csv", "parquet", "delta"] = Field(description="json means one object per line")
+    columns: dict[_RuleFields, Annotated[_Column | _Derived, Discriminator(_form_of)]] = Field(
+        {}, description="as for items; columns of the table rules; empty: the files name all of them as the table does"
+    )
+    time_unit: Literal["s", "ms", "us", "ns", "iso"] = Field(
+        "iso", description="of starts_at and ends_at; iso may be a year or a month"
+    )
+    options: dict[str, str | StrictBool | StrictInt] = Field({}, description="of the format, as for events")
+
+    @field_validator("columns")
+    @classmethod
+    def _has_required(cls, columns: dict[str, Any]) -> dict[str, Any]:
+        missing = {"rule", "kind"} - columns.keys()
+        if columns and missing:
+            raise ValueError(f"must map {', '.join(sorted(missing))}")
+        return columns
+
+
 class Action(Section):
     """What an action counts."""
 
@@ -141,6 +169,9 @@ class InputConfig(Section):
     )
     items: Snapshot | None = Field(None, description="the catalogue; null: items are what the logs name")
     users: Snapshot | None = Field(None, description="segments and attributes; null: no segments")
+    rules: Annotated[tuple[RulesSource, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description="one or more sources of rules; what they rule out is never recommended; empty: no rules"
+    )
     actions: dict[str, Annotated[Action, BeforeValidator(_as_action)]] | None = Field(
         None,
         description="action: weight, or {weight, has_item}; an action that is not listed is rejected; "

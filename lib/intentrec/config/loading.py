@@ -175,7 +175,11 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
         for name in ("items", "users")
         if (snapshot := getattr(config.input, name))
     }
-    placed: dict[str, Any] = {"input": config.input.model_copy(update={"events": sources, **snapshots})}
+    rules = tuple(
+        source.model_copy(update={"path": resolved_path(source.path, folder)}) for source in config.input.rules
+    )
+    found = {"events": sources, "rules": rules, **snapshots}
+    placed: dict[str, Any] = {"input": config.input.model_copy(update=found)}
     if not is_catalog(config.warehouse):
         placed["warehouse"] = resolved_path(config.warehouse, folder)
     if config.erasure.key_file is not None:

@@ -23,8 +23,14 @@ _EXAMPLES: dict[str, Any] = {
     "input.users.path": "users.csv",
     "input.users.format": "csv",
     "input.users.columns": {"user_id": "id", "segment": "plan"},
+    "input.rules.path": "rules.json",
+    "input.rules.format": "json",
 }
-_SHOWN_OPTIONAL = {"input.items", "input.users"}  # null by default, yet their keys have to stand somewhere
+_SHOWN_OPTIONAL = {
+    "input.items",
+    "input.users",
+    "input.rules",
+}  # by default empty, yet their keys have to stand somewhere
 _HEAD = """\
 # Every key with its default, unit and meaning. Made of lib/intentrec/config by `make pages`: change that.
 # Where a comment says "required" there is no default and the value is an example. Relative paths start at the folder of
@@ -66,7 +72,7 @@ def _comment(key: str, field: FieldInfo, inner: type[BaseModel] | None, indent: 
     said = field.description or (inner.__doc__ or "" if inner else "").strip().rstrip(".")
     facts = [_choices(field.annotation), *_bounds(field), "required" if field.is_required() and inner is None else ""]
     if key in _SHOWN_OPTIONAL:
-        facts.append("by default null; the keys below show what it may hold")
+        facts.append("by default left out; the keys below show what it may hold")
     text = "; ".join(part for part in (said, *facts) if part)
     line = f"{indent}#"
     for word in text.split():

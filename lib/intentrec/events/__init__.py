@@ -28,6 +28,7 @@ from intentrec.events.merging import (
     Count,
     balance,
     count_rows,
+    counters_of,
     decide_alone,
     decide_compared,
     events_of,
@@ -37,6 +38,7 @@ from intentrec.events.merging import (
     refuse_too_many,
 )
 from intentrec.events.reasons import REASONS
+from intentrec.events.rules import RuleNames, columns_of_rules, count_unknown, judge_rules, refuse_bad_rules, rules_of
 from intentrec.events.volume import refuse_odd_volume
 
 __all__ = [
@@ -49,12 +51,16 @@ __all__ = [
     "Erased",
     "Plan",
     "Rejected",
+    "RuleNames",
     "balance",
     "bounds_of",
     "columns_of",
+    "columns_of_rules",
     "columns_of_snapshot",
     "compare_layout",
     "count_rows",
+    "count_unknown",
+    "counters_of",
     "decide_alone",
     "decide_compared",
     "events_of",
@@ -64,6 +70,7 @@ __all__ = [
     "items_from_events",
     "judge",
     "judge_items",
+    "judge_rules",
     "judge_users",
     "key_mark",
     "keyed_hash",
@@ -75,10 +82,12 @@ __all__ = [
     "quarantine_of",
     "read_books",
     "read_rejected",
+    "refuse_bad_rules",
     "refuse_bad_snapshot",
     "refuse_lost_items",
     "refuse_odd_volume",
     "refuse_too_many",
+    "rules_of",
     "users_from_snapshot",
     "watermark_of",
 ]

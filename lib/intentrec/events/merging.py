@@ -248,3 +248,19 @@ def read_rejected(quarantine: DataFrame) -> Sequence[Rejected]:
         F.count("*").alias("rows"), F.min(future).alias("future_us")
     )
     return [Rejected(row.source_file, row.content_sha256, row.rows, row.future_us) for row in groups.collect()]
+
+
+def counters_of(counts: dict[tuple[str, str], Count]) -> dict[str, int]:
+    """Sum up the counts of all files, quarantined rows by reason as well."""
+    several = counts.values()
+    counters = {
+        "files_read": len(counts),
+        "rows_read": sum(count.num_read for count in several),
+        "rows_accepted": sum(count.accepted for count in several),
+        "rows_duplicate": sum(count.duplicate for count in several),
+        "rows_quarantined": sum(count.num_quarantined for count in several),
+    }
+    for count in several:
+        for reason, rows in count.quarantined.items():
+            counters[f"quarantined_{reason}"] = counters.get(f"quarantined_{reason}", 0) + rows
+    return counters

@@ -4,21 +4,15 @@ from intentrec.examples.encoding import Encoding, encode, item_categories
 from intentrec.examples.files import in_equal_files
 from intentrec.examples.judging import JUDGED_COLUMNS, judged_users
 from intentrec.examples.night import Night
-from intentrec.examples.sequences import (
-    Shape,
-    faded,
-    length_buckets,
-    seen_events,
-    seen_items,
-    training_sequences,
-    user_histories,
-)
+from intentrec.examples.seen import SeenRule, seen_events, seen_items
+from intentrec.examples.sequences import Shape, faded, length_buckets, training_sequences, user_histories
 from intentrec.examples.vocabularies import extend_feature_vocabulary, extend_vocabulary, timeline
 
 __all__ = [
     "JUDGED_COLUMNS",
     "Encoding",
     "Night",
+    "SeenRule",
     "Shape",
     "encode",
     "extend_feature_vocabulary",

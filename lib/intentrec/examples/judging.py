@@ -6,7 +6,8 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from intentrec.examples.sequences import Shape, history_columns, latest_events, seen_items
+from intentrec.examples.seen import seen_items
+from intentrec.examples.sequences import Shape, history_columns, latest_events
 
 JUDGED_COLUMNS = (
     "day INT, user_id STRING, items ARRAY<INT>, times ARRAY<BIGINT>, features ARRAY<INT>, seen ARRAY<INT>, "
@@ -17,8 +18,7 @@ _LIST = ("day", "user_id")
 
 def judged_users(
     events: DataFrame,
-    seen: DataFrame | None,
-    seen_days: int | None,
+    seen: DataFrame,
     bounds: Sequence[datetime],
     shape: Shape,
     max_lists: int,
@@ -29,8 +29,7 @@ def judged_users(
 
     Args:
         events: rows of ``encode``.
-        seen: rows of ``seen_events``; what a user saw before the day counts for nobody; None: everything counts.
-        seen_days: days before the judged day in which an item was seen; None: all.
+        seen: rows of ``seen_events``; what is seen as of the day counts for nobody.
         bounds: aware, ascending; day d lies in [``bounds[d]``, ``bounds[d + 1]``).
         shape: of the histories.
         max_lists: most rows kept, those with the smallest hash of their user_id; the choice never depends on a model.
@@ -52,12 +51,8 @@ def judged_users(
         return rows.join(wanted, "user_id").where(occurred_at < F.col("since"))
 
     found = chosen.join(latest_events(before(events), _LIST, shape.history_length), list(_LIST))
-    found = found.withColumn("seen", F.lit(None).cast("array<int>"))
-    if seen is not None:
-        earlier = before(seen)
-        if seen_days is not None:
-            earlier = earlier.where(occurred_at >= F.col("since") - F.make_dt_interval(F.lit(seen_days)))
-        found = found.drop("seen").join(seen_items(earlier, _LIST), list(_LIST), "left")
+    fresh = F.col("days").isNull() | (occurred_at >= F.col("since") - F.make_dt_interval(F.col("days")))
+    found = found.join(seen_items(before(seen).where(fresh), _LIST), list(_LIST), "left")
     left_out = F.coalesce("seen", F.array().cast("array<int>"))
     relevant = F.array_sort(F.array_except("chosen", left_out)).alias("relevant")
     rows = found.select(*_LIST, *history_columns(shape), left_out.alias("seen"), relevant)

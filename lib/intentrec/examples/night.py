@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from intentrec.config import Cutoff, SeenConfig
 from intentrec.examples.encoding import Encoding, encode, item_categories
 from intentrec.examples.judging import judged_users
-from intentrec.examples.sequences import Shape, seen_events, seen_items
+from intentrec.examples.seen import SeenRule, seen_events, seen_items
+from intentrec.examples.sequences import Shape
 from intentrec.examples.vocabularies import timeline
 
 
@@ -28,6 +29,7 @@ class Night:
         items: ITEMS rows of the run date.
         vocabulary: VOCABULARY rows of the run date.
         features: FEATURE_VOCABULARY rows of the run date.
+        seen_rules: rules of the run date that come before ``seen``.
     """
 
     run_date: date
@@ -40,6 +42,7 @@ class Night:
     items: DataFrame
     vocabulary: DataFrame
     features: DataFrame
+    seen_rules: tuple[SeenRule, ...] = ()
 
     def end(self, days_before: int = 0) -> datetime:
         """Return the first instant after the run date, or after the day so many days before it; aware, UTC."""
@@ -58,12 +61,8 @@ class Night:
     def seen_before(self, until: datetime) -> DataFrame:
         """Collect what a list made at ``until`` leaves out, from all history: rows of ``seen_items``."""
         seen = self._seen_events(until)
-        if self.seen is None or seen is None:
-            nobody = self.vocabulary.where(F.lit(False))
-            return nobody.select(F.col("item_id").alias("user_id"), F.array("item_index").alias("seen"))
-        if self.seen.days is not None:
-            seen = seen.where(F.col("occurred_at") >= F.lit(until - timedelta(days=self.seen.days)))
-        return seen_items(seen)
+        fresh = F.col("occurred_at") >= F.lit(until) - F.make_dt_interval(F.col("days"))
+        return seen_items(seen.where(F.col("days").isNull() | fresh))
 
     def judged(self, events: DataFrame, days_before: int, num_days: int, max_lists: int) -> DataFrame:
         """Collect, for each of ``num_days`` days, users with a history before it and something new in it.
@@ -78,15 +77,12 @@ class Night:
             JUDGED_COLUMNS, in their order.
         """
         bounds = self.bounds(days_before, num_days)
-        days = None if self.seen is None else self.seen.days
-        return judged_users(events, self._seen_events(bounds[-1]), days, bounds, self.shape, max_lists)
+        return judged_users(events, self._seen_events(bounds[-1]), bounds, self.shape, max_lists)
 
     def bounds(self, days_before: int, num_days: int) -> list[datetime]:
         """Return where ``num_days`` days begin, the first of them ``days_before`` the end, and where the last ends."""
         return [self.end(days_before - day) for day in range(num_days + 1)]
 
-    def _seen_events(self, until: datetime) -> DataFrame | None:
-        if self.seen is None:
-            return None
-        actions = None if self.seen.actions == "all" else self.seen.actions
-        return seen_events(timeline(self.sessions, until), self.vocabulary, actions)
+    def _seen_events(self, until: datetime) -> DataFrame:
+        events = timeline(self.sessions, until)
+        return seen_events(events, self.vocabulary, self.seen, self.seen_rules, self.items)

@@ -161,7 +161,7 @@ def user_histories(
 
     Args:
         events: rows of ``encode``.
-        seen: rows of ``seen_items``.
+        seen: rows of ``seen.seen_items``.
         until: aware; later events are not looked at.
         active_since: aware; users without an event from here on are left out; None: none is.
         shape: of the rows.
@@ -182,36 +182,6 @@ def user_histories(
             "last_event_at",
         )
     )
-
-
-def seen_events(events: DataFrame, vocabulary: DataFrame, actions: Sequence[str] | None) -> DataFrame:
-    """Select the events that make an item seen.
-
-    Args:
-        events: rows of ``timeline``, of all time: a shorter window would bring old items back.
-        vocabulary: VOCABULARY rows of one run date.
-        actions: those that make an item seen; None: all.
-
-    Returns:
-        user_id, item_index, occurred_at.
-    """
-    if actions is not None:
-        events = events.where(F.col("action").isin(*actions))
-    known = events.join(F.broadcast(vocabulary.select("item_id", "item_index")), "item_id")
-    return known.select("user_id", "item_index", "occurred_at")
-
-
-def seen_items(seen: DataFrame, keys: Sequence[str] = ("user_id",)) -> DataFrame:
-    """Collect the items that a list leaves out.
-
-    Args:
-        seen: rows of ``seen_events``, and the keys.
-        keys: columns that name a list.
-
-    Returns:
-        One row per key with a seen item: the keys, seen ARRAY<INT> ascending.
-    """
-    return seen.groupBy(*keys).agg(F.array_sort(F.collect_set("item_index")).alias("seen"))
 
 
 def _items(events: str) -> Column:

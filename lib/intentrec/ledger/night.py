@@ -6,10 +6,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.errors import InputError
-from intentrec.examples import Encoding, Night, Shape
+from intentrec.examples import Encoding, Night, SeenRule, Shape
 from intentrec.io import kept_for
 from intentrec.ledger.run import Run
-from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RUNS, SESSIONS, VOCABULARY, Table
+from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RULES, RUNS, SESSIONS, VOCABULARY, Table, in_force
 
 _LONGEST_READ = timedelta(days=2)  # of a training and its evaluation; the table is made with 30 days
 
@@ -35,7 +35,15 @@ def night_of(run: Run) -> Night:
         items=tonight(run, ITEMS),
         vocabulary=tonight(run, VOCABULARY),
         features=tonight(run, FEATURE_VOCABULARY),
+        seen_rules=_seen_rules(run),
     )
+
+
+def _seen_rules(run: Run) -> tuple[SeenRule, ...]:
+    if not run.config.input.rules:
+        return ()
+    at_work = (F.col("kind") == "seen") & in_force(run.cutoff.end_of(run.run_date))
+    return SeenRule.of(tonight(run, RULES).where(at_work))
 
 
 def pinned_examples(run: Run) -> tuple[DataFrame, list[str]]:

@@ -12,9 +12,10 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from intentrec.config import EventSource, Snapshot
+from intentrec.config import EventSource, RulesSource, Snapshot
 from intentrec.errors import InputError
 
+Source = EventSource | Snapshot | RulesSource
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,7 +39,9 @@ class LogFile:
         return "://" in self.path
 
 
-def find_files(spark: SparkSession, source: EventSource | Snapshot, run_date: date) -> tuple[LogFile, ...]:
+def find_files(
+    spark: SparkSession, source: EventSource | Snapshot | RulesSource, run_date: date
+) -> tuple[LogFile, ...]:
     """List the files of a source, sorted by path.
 
     ``{run_date}`` in the path stands for each of the last ``lookback_days`` dates that end at ``run_date`` (of
@@ -93,7 +96,7 @@ def _files_of_table(spark: SparkSession, path: str) -> tuple[LogFile, ...]:
     return tuple(_listed(sorted(unquote(urlsplit(address).path) for address in addresses), escaped=False))
 
 
-def _dated(source: EventSource | Snapshot, run_date: date) -> list[str]:
+def _dated(source: Source, run_date: date) -> list[str]:
     if "{run_date}" not in source.path:
         return [source.path]
     days = source.lookback_days if isinstance(source, EventSource) else 1

@@ -103,7 +103,8 @@ CANDIDATES = Table(  # never written: what scoring hands to the recommendations 
         head_weights  ARRAY<STRUCT<head: STRING, weight: DOUBLE>>
                               NOT NULL  COMMENT 'as in user_intents',
         embedding     ARRAY<FLOAT>  NOT NULL  COMMENT 'as in user_intents',
-        made_from     BIGINT  NOT NULL  COMMENT 'as in recommendations'
+        made_from     BIGINT  NOT NULL  COMMENT 'as in recommendations',
+        passed        ARRAY<BIGINT>  NOT NULL  COMMENT 'better candidates that each rule with a limit kept off the list; empty where nobody counted'
     """,
 )
 RECOMMENDATIONS_STAGED = Table(

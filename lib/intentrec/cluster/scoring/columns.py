@@ -5,7 +5,7 @@ D width
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,25 @@ class Users:
     seen: list[Indices]
     segments: list[str | None] | None
     made_from: pa.Array
+    audiences: list[Indices] | None = None
 
     @classmethod
     def of(cls, batch: pa.RecordBatch) -> "Users":
-        """Read a batch with the columns user_id, HISTORY and made_from, and segment where the plan asks for it."""
+        """Read a batch with user_id, HISTORY and made_from, and segment and audiences where the plan asks for them."""
         segments = batch.column("segment").to_pylist() if "segment" in batch.schema.names else None
+        audiences = _rows(batch.column("audiences")) if "audiences" in batch.schema.names else None
         items, times, features, seen = (_rows(batch.column(name)) for name in HISTORY)
-        return cls(batch.column("user_id"), items, times, features, seen, segments, batch.column("made_from"))
+        made_from = batch.column("made_from")
+        return cls(batch.column("user_id"), items, times, features, seen, segments, made_from, audiences)
+
+    def some(self, rows: Sequence[int]) -> "Users":
+        """Return some of the users, in the order of ``rows``."""
+        at = pa.array(rows, pa.int64())
+        chosen: dict[str, Any] = {name: getattr(self, name).take(at) for name in ("user_ids", "made_from")}
+        for name in (column.name for column in fields(self) if column.name not in chosen):
+            values = getattr(self, name)
+            chosen[name] = None if values is None else [values[row] for row in rows]
+        return Users(**chosen)
 
     def __len__(self) -> int:
         """Return the number of users."""
@@ -61,6 +73,7 @@ class Lists:
         intents_BK: int64 category that the place serves, 0 for none.
         because_BK: int64 item index of the past item that is the reason, 0 for none.
         propensity_BK: float64 probability of a place that was drawn, nan elsewhere.
+        passed_BC: int64 better candidates that each of C rules kept off the list; None: nobody counted.
     """
 
     items_BK: Indices
@@ -69,6 +82,7 @@ class Lists:
     intents_BK: Indices
     because_BK: Indices
     propensity_BK: NDArray[np.float64]
+    passed_BC: Indices | None = None
 
     @classmethod
     def empty(cls, num_users: int, k: int) -> "Lists":
@@ -102,6 +116,7 @@ def candidate_rows(
         "made_from": users.made_from,
         "items": _list_column(lists, items, categories, schema.field("items").type),
         **_said_columns(len(users), said, schema),
+        "passed": _passed_column(len(users), lists.passed_BC, schema.field("passed").type),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -127,6 +142,11 @@ def _list_column(
         "propensity": pa.array(chances_N, mask=np.isnan(chances_N)),
     }
     return _list_array(_struct_array(entries, column_type.value_type), filled_BK.sum(axis=1), column_type)
+
+
+def _passed_column(num_users: int, passed_BC: Indices | None, column_type: pa.DataType) -> pa.ListArray:
+    counts_BC = np.zeros((num_users, 0), np.int64) if passed_BC is None else passed_BC
+    return _list_array(pa.array(counts_BC.ravel()), np.full(num_users, counts_BC.shape[1]), column_type)
 
 
 def _said_columns(num_users: int, said: Said | None, schema: pa.Schema) -> dict[str, pa.Array]:

@@ -16,10 +16,12 @@ from intentrec.cluster.judging import Indices
 from intentrec.cluster.recommenders import known_to, masked
 from intentrec.cluster.reranking import Asking, NewItems, Scores, rerank
 from intentrec.cluster.scoring.columns import EXPLORE, FALLBACK, MODEL, PRIOR, Lists, Said, Users
+from intentrec.cluster.scoring.limits import fill_places, keep_limits
 from intentrec.cluster.scoring.plan import ScoringPlan
 from intentrec.model.inference import Encoded, Histories, Scorer
 from intentrec.model.topk import Ragged, top_k
 from intentrec.policies import user_seeds
+from intentrec.rules import Found
 
 
 class ListMaker:
@@ -49,11 +51,12 @@ class ListMaker:
     def lists_of(self, users: Users) -> tuple[Lists, Said | None]:
         """Return the users' lists, and what the model says of the users."""
         if self._scorer is None:
-            return self._filled(Lists.empty(len(users), self._plan.k), users.seen), None
+            return self._filled(self._kept(Lists.empty(len(users), self._plan.k), None, users), users.seen), None
         past = Histories(users.items, users.times, users.features)
         known = known_to(self._scorer.shape, self._plan.fields, past)
         said = self._scorer.encode(known)
-        lists = self._best(self._prior.personal(said.queries_BQD, users.items), said, users)
+        queries_BQD = self._prior.personal(said.queries_BQD, users.items)
+        lists = self._kept(self._best(queries_BQD, said, users), queries_BQD, users)
         lists = self._filled(self._with_reasons(lists, said, known.items), users.seen)
         return lists, (said, self._scorer.labels)
 
@@ -62,7 +65,7 @@ class ListMaker:
 
         A place is the prior's where the network alone would not have had its item among the candidates.
         """
-        pool = self._candidates(queries_BQD, users)
+        pool = self._candidates(queries_BQD, users, self._plan.pool)
         lists = Lists.empty(len(users), self._plan.k)
         items_BK, scores_BK, propensity_BK = *pool, lists.propensity_BK
         how = self._plan.reranking
@@ -74,7 +77,7 @@ class ListMaker:
             items_BK, scores_BK, propensity_BK = chosen.items_BK, chosen.scores_BK, chosen.propensity_BK
         sources_BK = lists.sources_BK
         if self._plan.bias_V.any() or self._plan.cold is not None:
-            alone_BM, _ = self._top(queries_BQD, users.seen, self._network_V)
+            alone_BM, _ = self._top(queries_BQD, users.seen, self._network_V, self._plan.pool)
             raised_BK = _within(items_BK, pool[0]) & ~_within(items_BK, alone_BM)
             sources_BK = np.where(raised_BK, PRIOR, MODEL).astype(np.int8)
         sources_BK = np.where(np.isnan(propensity_BK), sources_BK, EXPLORE).astype(np.int8)
@@ -82,9 +85,9 @@ class ListMaker:
             lists, items_BK=items_BK, scores_BK=scores_BK, sources_BK=sources_BK, propensity_BK=propensity_BK
         )
 
-    def _candidates(self, queries_BQD: Tensor, users: Users) -> tuple[Indices, Scores]:
+    def _candidates(self, queries_BQD: Tensor, users: Users, depth: int) -> tuple[Indices, Scores]:
         """Return the best items_BM and scores_BM; of users with few events together with their segment's popularity."""
-        items_BM, scores_BM = self._top(queries_BQD, users.seen, self._mixed_V)
+        items_BM, scores_BM = self._top(queries_BQD, users.seen, self._mixed_V, depth)
         cold = self._plan.cold
         if cold is None:
             return items_BM, scores_BM
@@ -99,14 +102,44 @@ class ListMaker:
             popular_V = torch.from_numpy(cold.popularity_SV[segment, : self._num_known])
             bias_V = trust * self._mixed_V + (1 - trust) * popular_V
             own = trust * queries_BQD[torch.from_numpy(rows)]
-            items_BM[rows], scores_BM[rows] = self._top(own, [users.seen[row] for row in rows], bias_V)
+            items_BM[rows], scores_BM[rows] = self._top(own, [users.seen[row] for row in rows], bias_V, depth)
         return items_BM, scores_BM
 
-    def _top(self, queries_BQD: Tensor, seen: Sequence[Indices], bias_V: Tensor) -> tuple[Indices, Scores]:
+    def _top(self, queries_BQD: Tensor, seen: Sequence[Indices], bias_V: Tensor, depth: int) -> tuple[Indices, Scores]:
         assert self._scorer is not None
         excluded = Ragged.of([own[own < self._num_known] for own in seen])
-        found = top_k(queries_BQD, self._scorer.items_VD, self._plan.pool, bias_V=bias_V, excluded=excluded)
+        found = top_k(queries_BQD, self._scorer.items_VD, depth, bias_V=bias_V, excluded=excluded)
         return found.items_BK.numpy(), found.scores_BK.numpy().astype(np.float64)
+
+    def _kept(self, lists: Lists, queries_BQD: Tensor | None, users: Users) -> Lists:
+        """Keep the rules' limits and pins: what was chosen first, then as deep as it takes."""
+        view = self._plan.limits
+        if view is None:
+            return lists
+
+        def deeper(rows: Indices, depth: int) -> Found:
+            if queries_BQD is None:
+                return Found.nothing(len(rows))
+            items_RN, scores_RN = self._candidates(
+                queries_BQD[torch.from_numpy(rows)], users.some(rows.tolist()), depth
+            )
+            return Found(items_RN, scores_RN, items_RN[:, -1] > 0)
+
+        pins_BP = self._scores_of(view.pin_items_P, queries_BQD, len(users))
+        return keep_limits(view, self._plan.num_rules, lists, users.seen, deeper, pins_BP)
+
+    def _scores_of(self, items_P: Indices, queries_BQD: Tensor | None, num_users: int) -> Scores:
+        """Return the model's scores_BP of pinned items; 0 for an item that it does not know."""
+        scores_BP = np.zeros((num_users, len(items_P)))
+        if queries_BQD is None or self._scorer is None:
+            return scores_BP
+        known_P = np.flatnonzero(items_P < self._num_known)
+        own_P = torch.from_numpy(items_P[known_P])
+        bias_P = self._prior.item_scores(self._scorer.bias_V, self._num_known)[own_P]
+        bias_P = bias_P + torch.from_numpy(self._plan.bias_V)[own_P]
+        vectors_PD = self._scorer.items_VD[own_P]  # multiplied one by one: other users change no bit
+        scores_BP[:, known_P] = ((queries_BQD[:, :, None] * vectors_PD).sum(dim=3).amax(dim=1) + bias_P).numpy()
+        return scores_BP
 
     def _with_reasons(self, lists: Lists, said: Encoded, past: Sequence[Indices]) -> Lists:
         """Name for every place the nearest past item, and the likeliest of the item's own categories: its intent."""
@@ -115,7 +148,7 @@ class ListMaker:
         because_BK = self._scorer.nearest(torch.from_numpy(known_BK), past).numpy()
         if "category" not in said.heads:
             return replace(lists, because_BK=because_BK)
-        own_BKC = self._categories_VC[lists.items_BK]
+        own_BKC = self._categories_VC[np.where(lists.items_BK < len(self._categories_VC), lists.items_BK, 0)]
         chances_BN = np.concatenate([np.full((len(own_BKC), 1), -1.0), said.heads["category"].numpy()], axis=1)
         own_chances_BKC = np.take_along_axis(chances_BN[:, None, :], own_BKC, axis=2)
         best_BK1 = own_chances_BKC.argmax(axis=2)[:, :, None]
@@ -123,6 +156,8 @@ class ListMaker:
 
     def _filled(self, lists: Lists, seen: list[Indices]) -> Lists:
         """Fill short lists with what is popular; scores go on falling from where the model's end."""
+        if self._plan.limits is not None:
+            return fill_places(self._plan.limits, lists, seen, self._plan.filler, self._plan.filler_scores)
         lengths_B = (lists.items_BK > 0).sum(axis=1)
         short = np.flatnonzero(lengths_B < self._plan.k)
         if not len(short):

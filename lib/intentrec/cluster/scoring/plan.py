@@ -17,6 +17,7 @@ from intentrec.cluster.scoring.cold import ColdStart
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Field
+from intentrec.rules import Rules, View
 
 _ROWS_PER_TASK = 10_000  # some seconds of work
 _LEAST_TASKS = 8
@@ -39,6 +40,9 @@ class ScoringPlan:
         k: items of a list.
         reranking: policies that choose from the best candidates; None: all are off.
         cold: users with few events; None: they are scored as all others.
+        rules: in force tonight; None: no rules.
+        filler_counts: int64 [V], events that the filler's order comes from; wanted with rules.
+        view: the rules for the users of this plan, which has been made for them by ``plan_for``.
     """
 
     folder: str | None
@@ -53,11 +57,24 @@ class ScoringPlan:
     k: int
     reranking: Reranking | None = None
     cold: ColdStart | None = None
+    rules: Rules | None = None
+    filler_counts: Indices | None = None
+    view: View | None = None
 
     @property
     def pool(self) -> int:
         """Return how many candidates a list is chosen from."""
         return self.k if self.reranking is None else self.reranking.pool(self.k)
+
+    @property
+    def limits(self) -> View | None:
+        """Return the view if its lists are more than the best items that are allowed."""
+        return None if self.view is None or self.view.plain else self.view
+
+    @property
+    def num_rules(self) -> int:
+        """Return how many rules can pass candidates over."""
+        return 0 if self.rules is None else len(self.rules.listed)
 
 
 def num_tasks(num_rows: int) -> int:

@@ -21,7 +21,8 @@ from intentrec.cluster.scoring.columns import HISTORY
 from intentrec.cluster.scoring.plan import ScoringPlan
 from intentrec.tables import CANDIDATES
 
-_LEFT_OUT = ("folder", "filler", "filler_scores")  # the files have hashes; the filler is of fallback rows alone
+# The files have hashes; the filler is of fallback rows alone.
+_LEFT_OUT = ("folder", "filler", "filler_scores", "filler_counts")
 
 
 def plan_digest(plan: ScoringPlan) -> str:
@@ -36,10 +37,10 @@ def with_origin(histories: DataFrame, digest: str) -> DataFrame:
     """Add made_from BIGINT: a hash of the plan's digest and of all that is read of the user.
 
     Args:
-        histories: HISTORIES rows, with a segment where the plan reads it.
+        histories: HISTORIES rows, with a segment and audiences where the plan reads them.
         digest: of ``plan_digest``.
     """
-    read = [name for name in (*HISTORY, "segment") if name in histories.columns]
+    read = [name for name in (*HISTORY, "segment", "audiences") if name in histories.columns]
     return histories.withColumn("made_from", F.xxhash64(F.lit(digest), *read))
 
 
@@ -66,7 +67,8 @@ def unchanged(histories: DataFrame, lists: DataFrame, intents: DataFrame, k: int
         empty = {name: CANDIDATES.schema[name].dataType for name in ("heads", "head_weights", "embedding")}
         found = found.withColumns({name: F.array().cast(of) for name, of in empty.items()})
     items = F.transform("items", lambda item: item.dropFields("rank"))
-    return CANDIDATES.conform(found.withColumn("items", items))
+    nobody_counts = F.array().cast("array<bigint>")  # what rules kept off these lists was counted when they were made
+    return CANDIDATES.conform(found.withColumns({"items": items, "passed": nobody_counts}))
 
 
 def _add(digest: "hashlib._Hash", value: object, left_out: tuple[str, ...]) -> None:

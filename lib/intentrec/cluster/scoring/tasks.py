@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from intentrec.cluster.scoring.columns import HISTORY, Users, candidate_rows
-from intentrec.cluster.scoring.lists import ListMaker
 from intentrec.cluster.scoring.plan import ScoringPlan, load_scorer, num_tasks
+from intentrec.cluster.scoring.ruled import Makers
 from intentrec.tables import CANDIDATES
 
 _USERS_AT_ONCE = 2048  # what is made for them stays below 100 MB with lists of 100 chosen from 500
@@ -23,7 +23,8 @@ def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) ->
     else is scored.
 
     Args:
-        histories: rows of ``with_origin``, with the user's segment (or null) where the plan has a ``cold``.
+        histories: rows of ``with_origin``, with the user's segment (or null) where the plan has a ``cold``, and with
+            audiences where it has rules.
         plan: broadcast from the driver.
         num_users: how many rows those are.
 
@@ -37,6 +38,7 @@ def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) ->
         load_scorer(plan.value)  # here first: an error of a task would reach the user as a trace of Java
     schema = CANDIDATES.schema
     asked = ["user_id", *HISTORY, "made_from", *(["segment"] if plan.value.cold is not None else [])]
+    asked += ["audiences"] if plan.value.rules is not None else []
     chosen = histories.select(*asked).repartition(num_tasks(num_users), "user_id")
     chosen = chosen.sortWithinPartitions("user_id")
     return chosen.mapInArrow(task_of(plan, to_arrow_schema(schema)), schema)
@@ -56,10 +58,10 @@ def task_of(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         torch.set_num_threads(threads)
         scoring = plan.value
-        maker = ListMaker(scoring, None if scoring.folder is None else load_scorer(scoring))
+        makers = Makers(scoring, None if scoring.folder is None else load_scorer(scoring))
         for batch in batches:
             for start in range(0, batch.num_rows, _USERS_AT_ONCE):
-                users = Users.of(batch.slice(start, _USERS_AT_ONCE))
-                yield candidate_rows(users, *maker.lists_of(users), scoring.items, schema)
+                for users, maker in makers.of(Users.of(batch.slice(start, _USERS_AT_ONCE))):
+                    yield candidate_rows(users, *maker.lists_of(users), scoring.items, schema)
 
     return run

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from tests.cluster.worlds import plan_of
+from tests.rules.worlds import DAY, UNTIL, moment, of
+
+from intentrec.cluster.ruling import apply_rules, count_passed
+from intentrec.errors import InputError
+from intentrec.rules import RuleRow, Rules
+from intentrec.tables import CANDIDATES, HISTORIES
+
+
+def histories(spark, *users):
+    rows = [(DAY, user, [1], [0], [], seen, 1, UNTIL) for user, seen in users]
+    return spark.createDataFrame(rows, HISTORIES.schema)
+
+
+def test_a_plan_learns_the_rules_and_what_they_bar_is_counted_in_pairs(spark):
+    night = moment(
+        spark,
+        of("exclude", "brand", "oak", "segment", "kids", rule="kids"),  # three items, for ann and bob
+        of("stock", "item_id", "i4", amount=0),
+        of("exclude", "item_id", "i5", "user_id", "ann", rule="complaint"),
+        of("exclude", "item_id", "i5", "user_id", "zoe", rule="complaint"),  # nobody to score tonight
+    )
+    people = histories(spark, ("ann", [1]), ("bob", []), ("dan", [7, 8]))
+    ruled = apply_rules(plan_of(8, 3), people, night)
+    try:
+        assert ruled.counters == {
+            "rule_exclude:kids": 6, "rule_stock:stock": 3, "rule_exclude:complaint": 1, "rule_seen": 3,
+        }  # fmt: skip
+        told = {row["user_id"]: (row["seen"], row["audiences"]) for row in ruled.histories.collect()}
+        assert told == {"ann": ([1, 5], [0]), "bob": ([], [0]), "dan": ([7, 8], [])}
+        assert len(ruled.plan.rules.rows) == 2
+    finally:
+        ruled.histories.unpersist()
+
+
+def test_impossible_rules_are_refused_before_anything_is_scored(spark):
+    night = moment(spark, of("exclude", "categories", "tea"))
+    with pytest.raises(InputError, match=r"table rules: 3 items can be had, rule 'exclude' bars 5, wanted at least 4"):
+        apply_rules(plan_of(8, 4), histories(spark, ("ann", [])), night)
+
+
+def test_candidates_that_were_passed_over_are_counted_by_rule(spark):
+    def row(kind, rule):
+        return RuleRow(rule=rule, kind=kind, items_N=np.array([1]), amount=1.0)
+
+    rules = Rules((row("cap", "brand"), row("stock", "gone"), row("min_share", "new")), np.ones(3, dtype=bool), 2)
+    rows = [(user, [], [], [], [], passed) for user, passed in (("ann", [4, 0]), ("bob", [1, 0]))]
+    found = count_passed(spark.createDataFrame(rows, CANDIDATES.schema), rules)
+    assert found == {"rule_cap:brand": 5, "rule_min_share:new": 0}
