@@ -23,7 +23,7 @@ def test_a_plan_learns_the_rules_and_what_they_bar_is_counted_in_pairs(spark):
         of("exclude", "item_id", "i5", "user_id", "zoe", rule="complaint"),  # nobody to score tonight
     )
     people = histories(spark, ("ann", [1]), ("bob", []), ("dan", [7, 8]))
-    ruled = apply_rules(plan_of(8, 3), people, night)
+    ruled = apply_rules(plan_of(8, 3, filler_counts=np.zeros(9, np.int64)), people, night)
     try:
         assert ruled.counters == {
             "rule_exclude:kids": 6, "rule_stock:stock": 3, "rule_exclude:complaint": 1, "rule_seen": 3,
@@ -38,7 +38,7 @@ def test_a_plan_learns_the_rules_and_what_they_bar_is_counted_in_pairs(spark):
 def test_impossible_rules_are_refused_before_anything_is_scored(spark):
     night = moment(spark, of("exclude", "categories", "tea"))
     with pytest.raises(InputError, match=r"table rules: 3 items can be had, rule 'exclude' bars 5, wanted at least 4"):
-        apply_rules(plan_of(8, 4), histories(spark, ("ann", [])), night)
+        apply_rules(plan_of(8, 4, filler_counts=np.zeros(9, np.int64)), histories(spark, ("ann", [])), night)
 
 
 def test_candidates_that_were_passed_over_are_counted_by_rule(spark):
@@ -46,6 +46,6 @@ def test_candidates_that_were_passed_over_are_counted_by_rule(spark):
         return RuleRow(rule=rule, kind=kind, items_N=np.array([1]), amount=1.0)
 
     rules = Rules((row("cap", "brand"), row("stock", "gone"), row("min_share", "new")), np.ones(3, dtype=bool), 2)
-    rows = [(user, [], [], [], [], passed) for user, passed in (("ann", [4, 0]), ("bob", [1, 0]))]
+    rows = [(user, [], [], [], [], 0, passed) for user, passed in (("ann", [4, 0]), ("bob", [1, 0]))]
     found = count_passed(spark.createDataFrame(rows, CANDIDATES.schema), rules)
     assert found == {"rule_cap:brand": 5, "rule_min_share:new": 0}

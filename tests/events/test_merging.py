@@ -9,6 +9,7 @@ from intentrec.events import (
     Rejected,
     balance,
     count_rows,
+    counters_of,
     decide_alone,
     decide_compared,
     events_of,
@@ -170,3 +171,14 @@ def test_the_quarantine_tells_what_may_be_read_again(spark):
         Rejected("a", "s1", 2, 1_714_554_000_000_000),
         Rejected("b", "s2", 1, None),
     ]
+
+
+def test_the_counts_of_all_files_are_summed_by_verdict_and_reason():
+    counts = {
+        ("a", "1"): Count(accepted=3, duplicate=1, quarantined={"bad_id": 2}),
+        ("b", "2"): Count(accepted=4, quarantined={"bad_id": 1, "future": 5}),
+    }
+    assert counters_of(counts) == {
+        "files_read": 2, "rows_read": 16, "rows_accepted": 7, "rows_duplicate": 1, "rows_quarantined": 8,
+        "quarantined_bad_id": 3, "quarantined_future": 5,
+    }  # fmt: skip
