@@ -216,3 +216,9 @@ def test_each_key_re_runs_the_stages_that_read_it(written: Path, override: str, 
 def test_every_config_that_ships_is_valid(name: str) -> None:
     shipped = Path(__file__).resolve().parents[2] / "deploy" / name
     assert load_config(shipped).input.events
+
+
+def test_one_source_of_rules_needs_no_list_and_starts_at_the_folder_of_the_file(written: Path) -> None:
+    config = load_config(written, ["input.rules={path: rules.json, format: json}"])
+    assert [source.path for source in config.input.rules] == [str(written.resolve().parent / "rules.json")]
+    assert load_config(written).input.rules == ()
