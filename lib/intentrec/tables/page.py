@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pyspark.sql import SparkSession
 
 from intentrec.tables import ALL, SCHEMA_VERSION, Table
+from intentrec.tables.usage import CHANGES, usage_of
 
 _HEAD = f"""\
 # Tables
@@ -27,7 +28,7 @@ def tables_page(tables: tuple[Table, ...] = ALL) -> str:
     Needs a running Spark session, which reads the DDL.
     """
     overview = "\n".join(map(_overview_row, tables))
-    return _HEAD + overview + "\n" + "".join(f"\n{_table(table)}\n" for table in tables)
+    return _HEAD + overview + "\n" + "".join(f"\n{_table(table)}\n" for table in tables) + f"\n{CHANGES}"
 
 
 def _overview_row(table: Table) -> str:
@@ -43,6 +44,7 @@ def _table(table: Table) -> str:
             "",
             *_columns(table),
             *_promises(table),
+            *_use(table),
         ]
     )
 
@@ -63,6 +65,12 @@ def _promises(table: Table) -> Iterator[str]:
         yield f"- CHECK {name}: `{condition}`"
     for name, value in table.properties.items():
         yield f"- property `{name}` = `{value}`"
+
+
+def _use(table: Table) -> Iterator[str]:
+    usage = usage_of(table)
+    if usage is not None:
+        yield from ("", f"Fresh: {usage.fresh}.", "", "```sql", usage.query, "```")
 
 
 if __name__ == "__main__":
