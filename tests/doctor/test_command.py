@@ -26,10 +26,10 @@ def test_a_suggestion_goes_to_standard_output_and_its_plot_to_here(log, monkeypa
 
 
 def test_a_suggestion_can_be_written_beside_its_plot_and_never_over_a_file(log, capsys):
-    out = log.parent / "shop.yaml"
+    out = log.parent / "new" / "shop.yaml"
     assert run_doctor(["--suggest-config", str(log), "--out", str(out)]) == 0
     load_config(out)
-    assert (log.parent / "shop.gaps.png").exists()
+    assert (log.parent / "new" / "shop.gaps.png").exists()
     before = out.read_text()
     assert run_doctor(["--suggest-config", str(log), "--out", str(out)]) == 2
     assert "is there already and is left as it is" in capsys.readouterr().err

@@ -41,6 +41,7 @@ def _suggest(pattern: str, out: Path | None) -> None:
     found = suggest(pattern)
     page, plot = config_page(found), _PLOT if out is None else out.with_suffix(".gaps.png")
     try:
+        plot.parent.mkdir(parents=True, exist_ok=True)
         write_gap_plot(found.gap, plot)
         if out is not None:
             out.write_text(page, encoding="utf-8")
