@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from intentrec.errors import PublishError, SetupError
 from intentrec.io import Warehouse
 from intentrec.ledger import lock
-from intentrec.ledger.lock import LEASES, folder_lock, lease, local_folder
+from intentrec.ledger.lock import LEASES, HeldError, folder_lock, lease, local_folder, running_since
 
 HOLD = """
 import sys
@@ -82,6 +82,41 @@ def test_a_holder_that_has_not_written_its_name_yet_is_unknown(tmp_path: Path) -
             pass
 
 
+def test_a_night_waits_for_a_brief_holder_which_waits_for_nobody(tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    held, free = threading.Event(), threading.Event()
+
+    def step() -> None:
+        with folder_lock(tmp_path, "maintenance", brief=True):
+            held.set()
+            free.wait(60)
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    held.wait(60)
+    with pytest.raises(HeldError, match="locked by run maintenance"), folder_lock(tmp_path, "other", brief=True):
+        pass
+    threading.Timer(0.1, free.set).start()
+    with folder_lock(tmp_path, "night"):
+        assert caplog.messages[-1].startswith(f"waiting: warehouse {tmp_path} is locked by run maintenance")
+        with pytest.raises(HeldError, match="locked by run night"), folder_lock(tmp_path, "step", brief=True):
+            pass
+    thread.join()
+
+
+def test_since_when_a_folder_is_held_can_be_asked_without_holding_it(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse = Warehouse(spark, str(tmp_path), in_catalog=False)
+    assert running_since(warehouse) is None
+    before = datetime.now(UTC).replace(microsecond=0)
+    with folder_lock(tmp_path, "night"):
+        since = running_since(warehouse)
+        assert since is not None
+        assert before <= since <= datetime.now(UTC)
+        (tmp_path / ".lock").write_text("")  # it has not written its name yet
+        assert running_since(warehouse) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert running_since(warehouse) is None
+
+
 def test_a_warehouse_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError) as caught, folder_lock(tmp_path / "file" / "warehouse", "r"):
@@ -107,7 +142,7 @@ def test_only_a_folder_of_this_machine_has_a_lock_file(warehouse: str, folder: P
 
 def holder(spark: SparkSession, run_id: str, expires_in: timedelta) -> DataFrame:
     started, now = datetime(2024, 1, 31, 3, tzinfo=UTC), datetime.now(UTC)
-    return spark.createDataFrame([("warehouse", run_id, "db-7", 41, started, now + expires_in)], LEASES.schema)
+    return spark.createDataFrame([("warehouse", run_id, "db-7", 41, started, now + expires_in, None)], LEASES.schema)
 
 
 @pytest.fixture
@@ -120,8 +155,12 @@ def shop(spark: SparkSession) -> Iterator[Warehouse]:
 
 def test_a_lease_is_taken_held_against_others_and_dropped(spark: SparkSession, shop: Warehouse) -> None:
     other = Warehouse(spark, shop.location, in_catalog=True, run_id="other")
+    assert running_since(shop) is None
     with lease(shop) as check:
         check()
+        since = running_since(shop)
+        assert since is not None
+        assert timedelta(0) <= datetime.now(UTC) - since < timedelta(minutes=10)
         row = shop.read(LEASES).first()
         assert row is not None
         assert (row["run_id"], row["pid"], row["host"]) == ("mine", os.getpid(), socket.gethostname())

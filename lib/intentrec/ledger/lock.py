@@ -158,7 +158,7 @@ def lease(warehouse: Warehouse, *, brief: bool = False) -> Iterator[Callable[[],
 
 
 class _Lease:
-    def __init__(self, warehouse: Warehouse, brief: bool) -> None:
+    def __init__(self, warehouse: Warehouse, brief: bool = False) -> None:
         self._warehouse = warehouse
         self._holder = _holder(warehouse.run_id, brief)
         self._expires_at = datetime.now(UTC)
