@@ -135,7 +135,8 @@ def main(text: str) -> int:
     if how.launcher == "spark":
         from pyspark.sql import SparkSession
 
-        session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+        settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+        session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
         session.sparkContext.setLogLevel("FATAL")
     try:
         result = launch(train_with_a_fault, (job, fault), how)[0]

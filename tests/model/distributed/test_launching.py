@@ -99,6 +99,11 @@ def fail_with(ranks, error):
             TrainingError,
             "a rank of 4 died or waited longer than 120 s for the others (exit",
         ),
+        (
+            RuntimeError("Horovod detected that one process exited\nProcess name: 1\nExit code: 137\n"),
+            TrainingError,
+            "a rank of 4 died or waited longer than 120 s for the others (rank 1 ended first, with exit code 137); run",
+        ),
         (SetupError("as it is"), SetupError, "as it is"),
     ],
 )

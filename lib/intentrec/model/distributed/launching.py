@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -20,6 +21,7 @@ from intentrec.model.ranks import OneRank, Ranks
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
+_FIRST_TO_END = re.compile(r"Process name: (\d+) Exit code: (-?\d+)")  # as Horovod says it
 
 
 def launch(
@@ -128,6 +130,9 @@ def _failure(error: Exception, how: Launch) -> IntentrecError:
         return SetupError(f"training.launcher {how.launcher}: no port of this machine is free ({text}); free some")
     if "timed out" in text.lower() and "start" in text.lower():
         return SetupError(f"training.workers: {how.workers} ranks did not start in {how.start_timeout_s} s ({text})")
+    first = _FIRST_TO_END.search(text)
+    if first is not None:
+        text = f"rank {first[1]} ended first, with exit code {first[2]}"
     return TrainingError(
         f"a rank of {how.workers} died or waited longer than {how.stall_timeout_s} s for the others ({text}); run again"
     )
