@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from intentrec import spark as ours
 from intentrec.errors import SetupError
-from intentrec.spark import slots, start_spark, versions
+from intentrec.spark import shipped_code, slots, start_spark, versions
 
 # A process of its own: the session is started, used and stopped here, then one without Delta, then a dead JVM.
 ALONE = """
@@ -184,6 +184,12 @@ def test_a_local_session_shuffles_into_as_many_parts_as_it_has_cores(master: str
 def test_slots_are_the_tasks_that_run_at_once(spark: SparkSession) -> None:
     assert slots(spark) == 2
     assert slots(spark, 9) == 2  # on one machine nobody else is waited for
+
+
+def test_shipped_code_is_named_without_jars(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shipped_code(spark) == ()
+    monkeypatch.setattr(spark.sparkContext, "_python_includes", ["intentrec-0.1.0.zip", "io.delta.jar", "more.py"])
+    assert shipped_code(spark) == ("intentrec-0.1.0.zip", "more.py")
 
 
 def test_where_executors_come_with_the_work_nobody_knows_the_slots() -> None:

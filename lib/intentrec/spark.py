@@ -240,6 +240,12 @@ def slots(session: SparkSession, wanted: int = 0) -> int | None:
         time.sleep(0.2)
 
 
+def shipped_code(session: SparkSession) -> tuple[str, ...]:
+    """Return the names of the Python files and archives that the session has sent to its executors."""
+    names = session.sparkContext._python_includes or ()
+    return tuple(name for name in names if not name.endswith(".jar"))  # spark-submit counts those of --packages too
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what decides a result."""
     names = ("pyspark", "delta-spark", "petastorm", "pyarrow", "numpy", "torch", "horovod")

@@ -33,12 +33,12 @@ import json, os, sys
 from pyspark.sql import SparkSession
 import intentrec
 from intentrec.model.distributed import Launch, launch
-from intentrec.spark import slots
+from intentrec.spark import shipped_code, slots
 from intentrec import places
 
 session = SparkSession.builder.getOrCreate()
-found = slots(session, 2)
-told = launch(places.of_rank, None, Launch(2, "spark", notes=sys.argv[1], slots=found))
+found, shipped = slots(session, 2), shipped_code(session)
+told = launch(places.of_rank, None, Launch(2, "spark", notes=sys.argv[1], slots=found, shipped=shipped))
 print(json.dumps({"slots": found, "places": told}))
 """
 OF_RANK = "import os\nimport intentrec\n\n\ndef of_rank(ranks, _):\n    return os.getcwd(), intentrec.__file__\n"

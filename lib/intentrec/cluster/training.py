@@ -19,7 +19,7 @@ from intentrec.model.distributed import Launch, check_slots, launch
 from intentrec.model.job import Settings, TrainingJob, TrainingResult
 from intentrec.model.shape import ACTION, NetworkShape, preset_shape
 from intentrec.model.training import run_jobs
-from intentrec.spark import slots
+from intentrec.spark import shipped_code, slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +180,7 @@ def train(
         notes=str(folders[0] / "notes"),  # all ranks see it: they read the catalogue beside it
         debug=debug,
         slots=slots(spark, training.workers) if training.launcher == "spark" and training.workers > 1 else None,
+        shipped=shipped_code(spark),
     )
     check_slots(how)
     for folder, job in zip(folders, jobs, strict=True):

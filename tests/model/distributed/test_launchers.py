@@ -8,7 +8,7 @@ from horovod.runner import gloo_run
 
 from intentrec.errors import SetupError
 from intentrec.model.distributed import launchers
-from intentrec.model.distributed.launchers import Launch, _without_trace_of_the_launcher, watched
+from intentrec.model.distributed.launchers import Launch, _shipped_path, _without_trace_of_the_launcher, watched
 from intentrec.model.distributed.notes import Notes, leave_failure, leave_start
 
 
@@ -68,6 +68,14 @@ def test_the_jobs_signals_stay_its_own_and_horovod_gets_its_event_back(tmp_path)
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert event.is_set()  # nothing that was started inside outlives it
     assert gloo_run.register_shutdown_event is before
+
+
+def test_ranks_find_shipped_code_where_executors_keep_it_and_then_what_this_process_finds(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/spark/python")
+    assert _shipped_path(Launch(2, "spark", shipped=("a.zip", "b.py"))) == {"PYTHONPATH": "a.zip:b.py:/spark/python"}
+    assert _shipped_path(Launch(2, "spark")) == {}  # their own stays
+    monkeypatch.delenv("PYTHONPATH")
+    assert _shipped_path(Launch(2, "spark", shipped=("a.zip",))) == {"PYTHONPATH": "a.zip"}
 
 
 def test_the_spark_launchers_thread_prints_no_trace_and_others_do(monkeypatch):

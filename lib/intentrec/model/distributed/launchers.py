@@ -33,6 +33,7 @@ class Launch:
             temporary one, which only ranks on this machine see.
         debug: a failing rank prints its trace as well.
         slots: ranks that the launcher has room for; None: as many as wanted.
+        shipped: names of the files with Python code that the Spark session has sent to its executors.
     """
 
     workers: int = 1
@@ -42,6 +43,7 @@ class Launch:
     notes: str | None = None
     debug: bool = False
     slots: int | None = None
+    shipped: tuple[str, ...] = ()
 
 
 def run_local(entry: Entry, how: Launch) -> list[Any]:
@@ -75,7 +77,7 @@ def run_on_spark(entry: Entry, how: Launch) -> list[Any]:
             num_proc=how.workers,
             start_timeout=how.start_timeout_s,
             use_gloo=True,
-            env=_settings(how),  # joins the executors' own environment
+            env={**_settings(how), **_shipped_path(how)},  # joins the executors' own environment
             verbose=0,
             executable=os.environ.get("PYSPARK_PYTHON", sys.executable),  # the executors' Python, not the driver's
         )
@@ -151,6 +153,16 @@ def _settings(how: Launch) -> dict[str, str]:
         "OMP_NUM_THREADS": str(lowest_threads(how.workers)),
         "HOROVOD_LOG_LEVEL": os.environ.get("HOROVOD_LOG_LEVEL", "error"),
     }
+
+
+def _shipped_path(how: Launch) -> dict[str, str]:
+    """Return where ranks find shipped code: Spark tells its own workers alone, and a rank is a process below one.
+
+    An executor keeps the files in the folder that it runs in; Spark's own packages are where this process has them.
+    """
+    if not how.shipped:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([*how.shipped, *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def _loopback() -> str:
