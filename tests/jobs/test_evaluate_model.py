@@ -1,10 +1,22 @@
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from jobs import evaluate_model
+from tests.cluster.worlds import FIELDS, artifact_of, histories_of
 from tests.generated import FIRST_NIGHT, SECOND_NIGHT, K
 from tests.running import Flow
 from tests.tables_oracle import contents, rows_of
 
+from intentrec.cluster.catalogue import Numbers
+from intentrec.cluster.judging import JudgedDay, JudgedUsers
+from intentrec.cluster.priors import Prior
+from intentrec.config import Config
+from intentrec.examples import Encoding
+from intentrec.metrics import Relevant
 from intentrec.tables import GATE_DECISIONS, METRICS, MODELS, RECOMMENDATIONS
 
 # Weights that never move from where they began, in a shape that cannot begin with the champion's.
@@ -84,3 +96,23 @@ def test_a_night_that_comes_back_to_an_earlier_config_comes_back_to_its_model_an
     assert first == again != other
     found, before = contents(copy.warehouse), contents(flow.warehouse)
     assert {name for name in found if found[name] != before[name]} == {MODELS.name, GATE_DECISIONS.name}
+
+
+@pytest.mark.parametrize("policies", [{}, {"diversity": 1.0, "explore_places": 1}])
+def test_policies_are_measured_beside_the_same_lists_without_them_and_only_where_one_is_on(
+    policies: dict[str, Any],
+) -> None:
+    artifact = replace(artifact_of(8), facts={"prior": asdict(Prior(6.0, 0.5))})
+    histories, seen = histories_of([1 + user % 4 for user in range(30)], 8), [np.zeros(0, np.int64)] * 30
+    users = JudgedUsers(np.arange(30), histories, seen, Relevant.of([[1 + user % 8] for user in range(30)]))
+    day = JudgedDay(users, {1: np.arange(9), 24: np.arange(9)}, np.arange(9) > 0)
+    numbers = Numbers(artifact.vocabulary, FIELDS, artifact.catalogue, np.arange(9), np.arange(9) > 0)
+    night = SimpleNamespace(encoding=Encoding(("categories",), 2), end=lambda: datetime(2024, 5, 3, tzinfo=UTC))
+    values = {"warehouse": "w", "input": {"events": {"path": "l", "format": "json", "columns": {"user_id": "u"}}}}
+    values["input"]["events"]["columns"]["occurred_at"] = "t"
+    config = Config.model_validate({**values, "recommendations": {"policies": policies}, "evaluation": {"k": [3]}})
+    rows = evaluate_model._traded(SimpleNamespace(config=config), night, numbers, [day], ("m", artifact))
+    names = ["ndcg", "intent_coverage", "intra_list_diversity", "coverage"]
+    found = [(row.model_id, row.segment, row.metric, row.k, row.num_users) for row in rows]
+    segments = ["policies: off", "policies: on"] if policies else []
+    assert found == [("m", segment, name, 3, 30) for segment in segments for name in names]
