@@ -39,9 +39,7 @@ class LogFile:
         return "://" in self.path
 
 
-def find_files(
-    spark: SparkSession, source: EventSource | Snapshot | RulesSource, run_date: date
-) -> tuple[LogFile, ...]:
+def find_files(spark: SparkSession, source: Source, run_date: date) -> tuple[LogFile, ...]:
     """List the files of a source, sorted by path.
 
     ``{run_date}`` in the path stands for each of the last ``lookback_days`` dates that end at ``run_date`` (of
@@ -59,7 +57,7 @@ def find_files(
     return _some(found, source, patterns, run_date)
 
 
-def find_local_files(source: EventSource | Snapshot, run_date: date) -> tuple[LogFile, ...]:
+def find_local_files(source: Source, run_date: date) -> tuple[LogFile, ...]:
     """List the files of a source on this machine, without Spark; else as ``find_files``.
 
     Raises:
@@ -69,9 +67,7 @@ def find_local_files(source: EventSource | Snapshot, run_date: date) -> tuple[Lo
     return _some(_listed(patterns), source, patterns, run_date)
 
 
-def _some(
-    found: Iterable[LogFile], source: EventSource | Snapshot, patterns: Sequence[str], run_date: date
-) -> tuple[LogFile, ...]:
+def _some(found: Iterable[LogFile], source: Source, patterns: Sequence[str], run_date: date) -> tuple[LogFile, ...]:
     files = {file.path: file for file in found}
     if not files:
         dates = f" for the {len(patterns)} days to {run_date}" if len(patterns) > 1 else ""
