@@ -14,7 +14,7 @@ from intentrec import events as stage
 from intentrec.config import EventSource, RulesSource, Snapshot
 from intentrec.errors import InputError
 from intentrec.ledger import Run, Stage, counted, erased_users, run_job, tonight
-from intentrec.logs import Asked, LogFile, find_files, read_rows
+from intentrec.logs import Asked, LogFile, find_files, read_rows, read_rules
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE, INGESTED_FILES, ITEMS, RULES, USERS, Table
 
 _DATES_PER_WRITE = 8  # beyond that each date is written by one task, or every task would leave a file for each date
@@ -38,7 +38,8 @@ def ingest_events(run: Run) -> dict[str, int]:
         run.warn(f"no new file among {len(files):,} that match input.events")
     erased = erased_users(run)
     judged = _judged(run, found, plan, (bounds, erased))
-    with _kept(judged), _snapshots(run, erased) as snapshots, _rules(run) as rules:
+    rules = read_rules(run.spark, run.config.input, run.run_date, run.config.timezone, erased)
+    with _kept(judged), _snapshots(run, erased) as snapshots, nullcontext() if rules is None else _kept(rules):
         read, dates, rows_erased = _opened(judged)
         known = None if run.rebuild else _met_again(run, dates, bounds)
         with _decided(judged.where(F.col("kind") == "row"), known, books) as decided:
@@ -131,17 +132,6 @@ def _snapshots(run: Run, erased: stage.Erased | None) -> Iterator[Snapshots]:
     finally:
         for _, rows in kept.values():
             rows.unpersist()
-
-
-@contextmanager
-def _rules(run: Run) -> Iterator[DataFrame | None]:
-    names, parts = stage.RuleNames.of(run.config.input), []
-    for source in run.config.input.rules:
-        files, columns = find_files(run.spark, source, run.run_date), stage.columns_of_rules(source)
-        rows = read_rows(run.spark, files, Asked.of(source.format, columns, (), source.options), {})
-        parts.append(stage.judge_rules(rows, source, names, run.config.timezone))
-    with _kept(reduce(DataFrame.unionByName, parts)) if parts else nullcontext() as judged:
-        yield judged
 
 
 def _opened(judged: DataFrame) -> tuple[list[tuple[str, str]], list[date], int]:

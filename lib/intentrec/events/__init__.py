@@ -38,7 +38,15 @@ from intentrec.events.merging import (
     refuse_too_many,
 )
 from intentrec.events.reasons import REASONS
-from intentrec.events.rules import RuleNames, columns_of_rules, count_unknown, judge_rules, refuse_bad_rules, rules_of
+from intentrec.events.rules import (
+    RuleNames,
+    columns_of_rules,
+    count_unknown,
+    judge_rules,
+    mark_erased_rules,
+    refuse_bad_rules,
+    rules_of,
+)
 from intentrec.events.volume import refuse_odd_volume
 
 __all__ = [
@@ -76,6 +84,7 @@ __all__ = [
     "keyed_hash",
     "layout_of",
     "mark_erased",
+    "mark_erased_rules",
     "met_ids",
     "micros_of",
     "plan_reading",

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from intentrec.config import Derived, InputConfig, RulesSource
 from intentrec.errors import InputError
+from intentrec.events.erasing import ERASED, Erased, is_of_erased
 from intentrec.events.reasons import problem, required, sound_id, wrong_type
 from intentrec.events.times import instant_us
 from intentrec.tables import (
@@ -59,6 +60,20 @@ def columns_of_rules(source: RulesSource) -> Mapping[str, str | Derived]:
     if source.columns:
         columns = {ours: theirs for ours, theirs in source.columns.items()}  # noqa: C416 dict() keeps the narrow keys
     return {_KIND if ours == "kind" else ours: theirs for ours, theirs in columns.items()}
+
+
+def mark_erased_rules(rows: DataFrame, erased: Erased | None) -> DataFrame:
+    """Give rows about one user who was erased another kind: they are read no further.
+
+    Args:
+        rows: kind among others, and the texts of ``columns_of_rules``.
+        erased: None: nobody was.
+    """
+    if erased is None or not {"user_field", "user_value"} <= set(rows.columns):
+        return rows
+    user = F.when(F.col("user_field") == USER_ID, F.col("user_value"))
+    gone = is_of_erased(erased, user, F.lit(None).cast("string"))
+    return rows.withColumn("kind", F.when((F.col("kind") == "row") & gone, F.lit(ERASED)).otherwise(F.col("kind")))
 
 
 def judge_rules(rows: DataFrame, source: RulesSource, names: RuleNames, timezone: str) -> DataFrame:

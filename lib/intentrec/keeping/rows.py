@@ -20,8 +20,10 @@ from intentrec.tables import (
     EXAMPLES,
     FEATURE_VOCABULARY,
     HISTORIES,
+    RULES,
     RUNS,
     SESSIONS,
+    USER_ID,
     Table,
 )
 
@@ -39,7 +41,7 @@ def tables_with_users() -> list[Table]:
 
 def tables_to_purge() -> list[Table]:
     """List every table whose old versions may hold a user."""
-    return [*tables_with_users(), EXAMPLES, EVENTS_QUARANTINE, FEATURE_VOCABULARY, RUNS, ERASURE_REQUESTS]
+    return [*tables_with_users(), RULES, EXAMPLES, EVENTS_QUARANTINE, FEATURE_VOCABULARY, RUNS, ERASURE_REQUESTS]
 
 
 def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str, int]:
@@ -58,6 +60,8 @@ def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str,
     with sessions_follow(run):
         for table in tables_with_users():
             removed[table] = _remove(run, table, users)
+    of_users = users.select(F.lit(USER_ID).alias("user_field"), F.col("user_id").alias("user_value"))
+    removed[RULES] = _remove(run, RULES, of_users)
     removed[EVENTS_QUARANTINE] = _remove(run, EVENTS_QUARANTINE, _refused_rows(run, erased))
     restate_books(run)
     removed[RUNS] = _redact_messages(run, erased)

@@ -3,4 +3,4 @@
 from intentrec.logs.finding import LogFile, find_files, find_local_files
 from intentrec.logs.reading import Asked, read_head, read_rows
 
-__all__ = ["Asked", "LogFile", "find_files", "find_local_files", "read_head", "read_rows"]
+__all__ = ["Asked", "LogFile", "find_files", "find_local_files", "read_head", "read_rows", "read_rules"]
