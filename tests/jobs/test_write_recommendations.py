@@ -166,7 +166,7 @@ def ruled(flow: Flow, spark: SparkSession, folder: Path) -> Flow:
     return copy
 
 
-WITH_RULES = ("--set", "input.rules=[{path: rules.json, format: json}]")
+WITH_RULES = ("--set", "input.rules=[{path: rules.json, format: json}]", "--rebuild")  # ingest_events has not run again
 
 
 def test_every_list_keeps_the_rules_and_what_they_take_away_is_counted(flow: Flow, spark, tmp_path: Path) -> None:
