@@ -47,8 +47,9 @@ def with_weight(job, folder, value, num_rows=1):
     return replace(job, train=(replace(shard, rows=50),))
 
 
-def test_a_step_that_is_not_finite_is_skipped_and_counted(make_job, tmp_path):
-    job = with_weight(make_job(replace(FAST, epochs=2, events_per_batch=80)), tmp_path, float("inf"))
+@pytest.mark.parametrize("weight", [float("inf"), float("nan")])
+def test_a_step_that_is_not_finite_is_skipped_and_counted(make_job, tmp_path, weight):
+    job = with_weight(make_job(replace(FAST, epochs=2, events_per_batch=80)), tmp_path, weight)
     (result,) = launch(run_rank, job)
     assert [epoch.skipped_steps for epoch in result.epochs] == [1, 1]  # 5 batches of 10 rows, one of them bad
     assert all(torch.isfinite(weights).all() for weights in weights_of(job).values())

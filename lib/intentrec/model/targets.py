@@ -47,7 +47,8 @@ class Targets:
     def chosen(self, term: str) -> Tensor:
         """Return bool [B, L]: where the term has something to predict."""
         there_BL = self.items_BL > 0 if term == ITEM else (self.labels[term] >= 0).any(dim=2)
-        return there_BL & (self.weights(term) > 0)
+        # A weight that is no number is chosen: its step is then skipped and counted, not the event passed over unseen.
+        return there_BL & ~(self.weights(term) <= 0)
 
 
 def terms_of(shape: NetworkShape) -> tuple[str, ...]:
