@@ -9,12 +9,12 @@ import re
 import runpy
 import subprocess
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import SparkSession
+from tests.deploy.bundle_schema import Bundle, Job
 from tests.running import ROOT, Flow
 
 from intentrec.config import STAGES
@@ -38,126 +38,6 @@ for file in sys.argv[1:]:
     missing = [(key, value) for key, value in given["spec"].items() if key not in read["spec"]]
     assert not missing, missing
 """
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PythonFile(Strict):
-    python_file: str
-    parameters: list[str]
-
-
-class RunJob(Strict):
-    job_id: str
-    job_parameters: dict[str, str]
-
-
-class Dependency(Strict):
-    task_key: str
-
-
-class Wheel(Strict):
-    whl: str
-
-
-class Task(Strict):
-    task_key: str
-    depends_on: list[Dependency] = []
-    job_cluster_key: str | None = None
-    max_retries: int = 0
-    libraries: list[Wheel] = []
-    spark_python_task: PythonFile | None = None
-    run_job_task: RunJob | None = None
-
-
-class Destination(Strict):
-    destination: str
-
-
-class InitScript(Strict):
-    workspace: Destination
-
-
-class NewCluster(Strict):
-    spark_version: str
-    node_type_id: str
-    num_workers: int
-    data_security_mode: Literal["SINGLE_USER", "USER_ISOLATION"]
-    spark_conf: dict[str, str]
-    custom_tags: dict[str, str]
-    init_scripts: list[InitScript]
-
-
-class JobCluster(Strict):
-    job_cluster_key: str
-    new_cluster: NewCluster
-
-
-class Emails(Strict):
-    on_failure: list[str] = Field(min_length=1)
-    no_alert_for_skipped_runs: bool = False
-
-
-class Schedule(Strict):
-    quartz_cron_expression: str
-    timezone_id: str
-    pause_status: Literal["PAUSED", "UNPAUSED"]
-
-
-class Parameter(Strict):
-    name: str
-    default: str
-
-
-class Queue(Strict):
-    enabled: bool
-
-
-class Job(Strict):
-    name: str
-    description: str
-    max_concurrent_runs: Literal[1]
-    queue: Queue | None = None
-    timeout_seconds: int
-    tags: Annotated[dict[str, str], Field(min_length=1)]
-    email_notifications: Emails
-    schedule: Schedule | None = None
-    parameters: list[Parameter]
-    job_clusters: list[JobCluster]
-    tasks: list[Task]
-
-
-class Variable(Strict):
-    description: str
-    default: str
-
-
-class Artifact(Strict):
-    type: Literal["whl"]
-    path: str
-    build: str
-
-
-class Workspace(Strict):
-    root_path: str
-
-
-class Target(Strict):
-    mode: Literal["development", "production"]
-    default: bool = False
-    workspace: Workspace | None = None
-    variables: dict[str, str] = {}
-
-
-class Bundle(Strict):
-    bundle: dict[Literal["name"], str]
-    include: list[str]
-    sync: dict[Literal["paths"], list[str]]
-    artifacts: dict[str, Artifact]
-    variables: dict[str, Variable]
-    targets: dict[str, Target]
 
 
 def bundle() -> Bundle:
@@ -209,6 +89,7 @@ def test_tasks_run_files_that_exist_on_clusters_that_exist_in_order(name: str):
         assert task.job_cluster_key in clusters
         file = (DATABRICKS / "resources" / task.spark_python_task.python_file).resolve()
         assert file == ROOT / "jobs" / f"{task.task_key}.py"
+        assert file.is_file()
         assert "--run-date={{job.parameters.run_date}}" in task.spark_python_task.parameters
         assert "warehouse=${var.catalog}.${var.schema}" in task.spark_python_task.parameters
         assert [library.whl for library in task.libraries] == ["../../../dist/*.whl"]
