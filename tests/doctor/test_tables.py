@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pyspark.sql.types import StructType
 from tests.running import Flow
 
 from intentrec.config import load_config
@@ -53,3 +54,11 @@ def test_a_table_of_somebody_else_and_a_newer_code_are_told(spark, flow: Flow, t
     assert (found.level, "column event_id must be string, is missing" in found.found) == ("FAIL", True)
     nothing = Warehouse(spark, str(tmp_path / "none"), in_catalog=False)
     assert [finding.level for finding in check_tables(nothing, load_config(flow.config))] == ["PASS"]
+
+
+def test_a_table_of_an_earlier_version_is_a_warning(spark, flow: Flow, tmp_path: Path):
+    wanted = tables.RUNS.schema
+    earlier = StructType([field for field in wanted if field.name != "message"])
+    spark.createDataFrame([], earlier).write.format("delta").save(str(tmp_path / "runs"))
+    (found,) = check_tables(Warehouse(spark, str(tmp_path), in_catalog=False), load_config(flow.config))
+    assert (found.level, found.found.split(":")[0]) == ("WARN", "runs")
