@@ -97,3 +97,19 @@ def test_ci_runs_exactly_what_a_merge_has_to_pass() -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert lines[-1] == "exec make check"
+
+
+def test_every_door_names_what_exists_and_says_whether_it_was_run() -> None:
+    doors = rows("Every door into the house")[1:]
+    assert len(doors) >= 12
+    for _, there, command, run in doors:
+        for place in re.findall(r"`((?:jobs|deploy|notebooks)/[\w./]*)`", there):
+            assert [*ROOT.glob(f"{place.rstrip('/')}*")], place
+        for file in re.findall(r"(?:jobs|deploy|notebooks)/[\w/.]+\.(?:py|yaml|sh)\b", command):
+            assert (ROOT / file).is_file(), file
+        assert re.search(r"yes|not run|not built", run), run
+
+
+def test_the_doctor_is_explained_with_both_of_its_commands() -> None:
+    assert "jobs/doctor.py --suggest-config" in README
+    assert "jobs/doctor.py --config" in README
