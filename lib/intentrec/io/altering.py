@@ -29,6 +29,7 @@ def add_column(spark: SparkSession, addition: Addition) -> object:
         True,
         field.metadata.get("comment"),
         position.first() if addition.after is None else position.after(addition.after),
+        None,  # no default: Spark has no form of this call without it
     )
 
 
