@@ -14,6 +14,8 @@ from intentrec.cluster.calibration import half_lives, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers, no_newcomers
 from intentrec.cluster.evaluation import Judgement, judge, judge_heads
 from intentrec.cluster.judging import JudgedDay, collect_transitions, judged_days
+from intentrec.cluster.memberships import segments_of
+from intentrec.cluster.pins import refuse_mismatch
 from intentrec.cluster.priors import prior_of, save_prior
 from intentrec.cluster.recommenders import CountingRecommender, ModelRecommender, Recommender
 from intentrec.cluster.reranking import reranking_of
@@ -28,7 +30,7 @@ from intentrec.cluster.training import (
     training_settings,
 )
 from intentrec.examples import Night
-from intentrec.gate import Decision, Judged, decide
+from intentrec.gate import BY_GATE, Decision, Judged, Members, decide
 from intentrec.ledger import (
     Measured,
     Model,
@@ -46,6 +48,7 @@ from intentrec.ledger import (
     tonight,
     tonights_challenger,
 )
+from intentrec.metrics import bootstrap_mean
 from intentrec.model.checkpoint import TEMPERATURES, Artifact, load_artifact
 from intentrec.model.inference import Scorer
 from intentrec.rules import eligible_items
@@ -59,6 +62,7 @@ from intentrec.tables import (
     MODELS,
     RULES,
     SESSIONS,
+    USERS,
     VOCABULARY,
 )
 
@@ -71,16 +75,21 @@ def evaluate_model(run: Run) -> dict[str, int]:
     numbers = collect_numbers(night, eligible_items(night.items, night.end()))
     model = tonights_challenger(run) if examples.of("train") else None
     challenger = None if model is None else load_artifact(model.folder, model.files)
-    days, followers = _held_out(run, night, numbers)
     models = {} if model is None or challenger is None else {model.model_id: challenger}
+    models |= _champion(run)
+    for name, artifact in models.items():
+        refuse_mismatch(name, artifact, numbers)
+    days, followers = _held_out(run, night, numbers)
     tuned = _tuned(run)
-    judgements = _judgements(run, numbers, days, (followers, *tuned), models | _champion(run))
+    judgements = _judgements(run, numbers, days, (followers, *tuned), models)
     num_users = len(np.unique(np.concatenate([day.users.users_U for day in days])))
+    segments = _segments(run, days)
     measured = [
         Measured(each.name, "all", f.metric, f.k, None, f.value, f.low, f.high, f.num_users)
         for each in judgements
         for f in each.figures
     ]
+    measured += [figure for each in judgements for figure in _by_segment(run, each, segments)]
     if model is None or challenger is None:
         record_figures(run, "evaluate_model", measured)
         run.refuse("gate: there is no challenger tonight: the history is too short to train on")
@@ -91,7 +100,7 @@ def evaluate_model(run: Run) -> dict[str, int]:
             measured += [Measured(model.model_id, head, name, None, None, share) for name, share in shares.items()]
     measured += _traded(run, night, numbers, days, (model.model_id, challenger))
     record_figures(run, "evaluate_model", measured)
-    decision, serving = _decision(run, judgements, model.model_id, tuned), None
+    decision, serving = _decision(run, judgements, (model.model_id, tuned), segments), None
     if decision.verdict == "promoted":
         serving = _refit(run, numbers, model, days).model_id if run.config.evaluation.refit else model.model_id
     else:
@@ -172,13 +181,33 @@ def _tuned(run: Run) -> tuple[int, float]:
     )
 
 
-def _decision(run: Run, judgements: list[Judgement], model_id: str, tuned: tuple[int, float]) -> Decision:
+def _segments(run: Run, days: list[JudgedDay]) -> dict[str, Members]:
+    known = tonight(run, USERS).where(F.col("segment").isNotNull())
+    judged = sorted({name for day in days for name in day.users.ids or ()})
+    wanted = run.spark.createDataFrame([(name,) for name in judged], "user_id STRING")
+    rows = known.join(F.broadcast(wanted), "user_id").select("user_id", "segment").collect()
+    return segments_of(days, {row["user_id"]: row["segment"] for row in rows})
+
+
+def _by_segment(run: Run, judgement: Judgement, segments: dict[str, Members]) -> Iterator[Measured]:
+    """Measure what the gate compares, in every segment."""
+    k, seed = run.config.evaluation.k[0], run.config.training.seed
+    for name, members in segments.items():
+        ends = bootstrap_mean(judgement.deciding_U[members], seed)
+        yield Measured(judgement.name, name, "ndcg", k, None, *ends, num_users=int(members.sum()))
+
+
+def _decision(
+    run: Run, judgements: list[Judgement], names: tuple[str, tuple[int, float]], segments: dict[str, Members]
+) -> Decision:
     """Compare with the champion, and with the baselines that were tuned on the validation days."""
+    model_id, tuned = names
     by_name = {each.name: Judged(each.name, each.deciding_U) for each in judgements}
     champion = champion_of(run)
     baselines = [by_name[name] for name in (popularity_name(tuned[0]), decayed_name(tuned[1]), TRANSITIONS)]
     against = by_name.get(champion.model_id) if champion is not None else None
-    return decide(by_name[model_id], against, baselines, run.config.evaluation.gate, run.config.training.seed)
+    gate, seed = run.config.evaluation.gate, run.config.training.seed
+    return decide(by_name[model_id], against, baselines, gate, seed, segments)
 
 
 def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> Model:
@@ -211,8 +240,8 @@ def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> 
 
 
 def _record(run: Run, decision: Decision, model_id: str, serving: str | None) -> None:
-    """Append the decision, unless the last one of the night says the same."""
-    mine: DataFrame = tonight(run, GATE_DECISIONS)
+    """Append the decision, unless the gate's last one of the night says the same."""
+    mine: DataFrame = tonight(run, GATE_DECISIONS).where(F.col("verdict").isin(*BY_GATE))
     last = mine.orderBy(F.desc("decided_at")).first()
     same = (model_id, decision.verdict, serving, decision.reason)
     if last is not None and (last["model_id"], last["verdict"], last["serving_model_id"], last["reason"]) == same:
@@ -227,7 +256,7 @@ def _record(run: Run, decision: Decision, model_id: str, serving: str | None) ->
 STAGE = Stage(
     name="evaluate_model",
     body=evaluate_model,
-    reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, RULES, SESSIONS),
+    reads=(MODELS, EXAMPLES, VOCABULARY, ITEMS, USERS, RULES, SESSIONS),
     writes=(MODELS, METRICS, GATE_DECISIONS),
     files=("checkpoint", "model"),
 )

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from intentrec.baselines import PopularityBaseline, popularity, popularity_name, window_of
 from intentrec.cluster.catalogue import Numbers, collect_newcomers, collect_numbers, no_newcomers
 from intentrec.cluster.judging import Counts, collect_counts
+from intentrec.cluster.pins import refuse_mismatch
 from intentrec.cluster.priors import prior_of
 from intentrec.cluster.reranking import reranking_of
 from intentrec.cluster.ruling import Ruled, apply_rules, count_passed
@@ -27,8 +28,19 @@ from intentrec.cluster.scoring import (
 from intentrec.cluster.segments import segment_candidates
 from intentrec.cluster.similarity import nearest_items
 from intentrec.examples import Night, timeline
-from intentrec.gate import ListInputs, check_lists
-from intentrec.ledger import Run, Stage, champion_fingerprint, get_model, night_of, run_job, serving_model_id, tonight
+from intentrec.gate import ListFigures, ListInputs, broken_limits, check_lists, refuse_broken_limits
+from intentrec.ledger import (
+    Run,
+    Stage,
+    get_model,
+    lists_fingerprint,
+    measure_lists,
+    night_of,
+    publish_lists,
+    run_job,
+    serving_model_id,
+    tonight,
+)
 from intentrec.model.checkpoint import load_artifact
 from intentrec.recommendations import EVERYBODY, Origin, ranked_lists, segment_lists, user_intents
 from intentrec.rules import Moment, Written, audit_lists, eligible_items
@@ -71,13 +83,22 @@ def write_recommendations(run: Run) -> dict[str, int]:
         _write_similar(run, shared, origin, moment)
         reordered = run.config.recommendations.policies.reorder
         inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
+        figures = measure_lists(run, night, maker, int(numbers.eligible.sum()))
         num_lists = check_lists(inputs, plan.k, counted["short"])
-        run.warehouse.replace(RECOMMENDATIONS, staged, run_date=run.run_date)
+        _compare_with_limits(run, figures, by_model=plan.folder is not None)
+        published = publish_lists(run, staged)
     finally:
         shared.destroy()
         eligible.unpersist()
         ruled.histories.unpersist()
-    return {**counted, "lists": num_lists}
+    return {**counted, "lists": num_lists, "published": num_lists if published else 0}
+
+
+def _compare_with_limits(run: Run, figures: ListFigures, by_model: bool) -> None:
+    limits = run.config.recommendations.checks
+    warning = refuse_broken_limits(broken_limits(figures, limits, by_model), limits)
+    if warning is not None:
+        run.warn(warning)
 
 
 def _plan(run: Run, night: Night, numbers: Numbers, eligible: DataFrame) -> tuple[ScoringPlan, str, PopularityBaseline]:
@@ -90,7 +111,11 @@ def _plan(run: Run, night: Night, numbers: Numbers, eligible: DataFrame) -> tupl
     filler = np.argsort(-popular.bias_V, kind="stable")
     filler = filler[numbers.eligible[filler]]
     model = None if model_id is None else get_model(run, model_id)
-    prior = None if model is None else prior_of(load_artifact(model.folder, model.files))
+    prior = None
+    if model is not None:
+        artifact = load_artifact(model.folder, model.files)
+        refuse_mismatch(model.model_id, artifact, numbers)
+        prior = prior_of(artifact)
     plan = ScoringPlan(
         folder=None if model is None else str(model.folder),
         files=() if model is None else tuple(model.files),
@@ -142,8 +167,8 @@ def _with_policies(
 
 def _best_window(run: Run) -> int:
     """Return the window of popularity that did best on the held-out days; without figures the longest."""
-    figures = tonight(run, METRICS).where((F.col("stage") == "evaluate_model") & (F.col("metric") == "ndcg"))
-    k = run.config.evaluation.k[0]
+    of_all = (F.col("stage") == "evaluate_model") & (F.col("metric") == "ndcg") & (F.col("segment") == "all")
+    figures, k = tonight(run, METRICS).where(of_all), run.config.evaluation.k[0]
     values = {row["model_id"]: row["value"] for row in figures.where(F.col("k") == k).collect()}
     windows = sorted(run.config.evaluation.popularity_hours, reverse=True)
     return max(windows, key=lambda hours: values.get(popularity_name(hours), 0.0))
@@ -237,9 +262,20 @@ def _write_similar(run: Run, plan: Broadcast[ScoringPlan], origin: Origin, momen
 STAGE = Stage(
     name="write_recommendations",
     body=write_recommendations,
-    reads=(HISTORIES, VOCABULARY, ITEMS, USERS, RULES, SESSIONS, GATE_DECISIONS, METRICS),
-    writes=(RECOMMENDATIONS_STAGED, USER_INTENTS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS, RECOMMENDATIONS),
-    fingerprint=champion_fingerprint,
+    reads=(
+        HISTORIES,
+        VOCABULARY,
+        ITEMS,
+        USERS,
+        RULES,
+        SESSIONS,
+        GATE_DECISIONS,
+        METRICS,
+        RECOMMENDATIONS,
+        USER_INTENTS,
+    ),
+    writes=(RECOMMENDATIONS_STAGED, USER_INTENTS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS, METRICS, RECOMMENDATIONS),
+    fingerprint=lists_fingerprint,
 )
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def test_every_commit_rename_and_fsync_of_the_package_has_its_crash_points() -> 
         "io/warehouse.py:commit_to",
         "keeping/receipts.py:write_receipt",
         "model/manifest.py:write_folder",
-        "report/document.py:write_report",
+        "report/files.py:put_text",
     }
     assert all("crash_point" in names for names in found.values())
 

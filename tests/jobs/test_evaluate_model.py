@@ -36,13 +36,25 @@ def test_every_metric_of_every_recommender_is_measured_at_every_k(flow: Flow) ->
 def test_every_head_is_measured_beside_its_majority_class(flow: Flow) -> None:
     (decision,) = rows_of(flow.warehouse, GATE_DECISIONS, run_date=FIRST_NIGHT)
     rows = rows_of(flow.warehouse, METRICS, run_date=FIRST_NIGHT, stage="evaluate_model", model_id=decision["model_id"])
-    shares = {(row["segment"], row["metric"]): row["value"] for row in rows if row["segment"] != "all"}
+    shares = {(row["segment"], row["metric"]): row["value"] for row in rows if row["metric"] != "ndcg"}
+    shares = {key: value for key, value in shares.items() if key[0] != "all"}
     assert {head for head, _ in shares} >= {"action", "category", "novelty", "item_age"}
     for head in {head for head, _ in shares}:
         assert 0 <= shares[head, "accuracy"] <= 1
         assert 0 <= shares[head, "majority_share"] <= 1
     # People keep to their category for nine steps of ten; the majority class is one of four.
     assert shares["category", "accuracy"] > shares["category", "majority_share"]
+
+
+def test_every_recommender_is_measured_in_every_segment_of_users(flow: Flow) -> None:
+    rows = rows_of(flow.warehouse, METRICS, run_date=SECOND_NIGHT, stage="evaluate_model", metric="ndcg", k=5)
+    users = {(row["model_id"], row["segment"]): row["num_users"] for row in rows}
+    assert len(users) == 7 * len({segment for _, segment in users})
+    for name in {name for name, _ in users}:
+        own = {segment: num for (model, segment), num in users.items() if model == name}
+        assert own["segment: new"] + own["segment: old"] == own["all"]
+        assert sum(num for segment, num in own.items() if segment.startswith(("cold", "history: "))) == own["all"]
+        assert own["segment: new"] <= 10  # every fourth of 40
 
 
 def test_a_decision_says_what_was_compared(flow: Flow) -> None:

@@ -1,12 +1,16 @@
+import html
+import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from jobs.write_recommendations import STAGE
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tests.generated import NUM_USERS, SECOND_NIGHT, K
-from tests.running import Flow
+from tests.running import Flow, nightly_module
 from tests.tables_oracle import contents, rows_of, versions
 
 from intentrec.cluster.ruling import Ruled
@@ -41,7 +45,9 @@ def test_the_job_alone_writes_lists_of_another_length(flow: Flow, tmp_path: Path
     assert {len(row["items"]) for row in rows_of(copy.warehouse, SIMILAR_ITEMS, run_date=SECOND_NIGHT)} == {2}
     now, then = contents(copy.warehouse), contents(flow.warehouse)
     changed = {name for name in then if now[name] != then[name]}
-    assert changed <= {"recommendations", "recommendations_staged", "segment_recommendations", "similar_items"}
+    assert changed <= {
+        "metrics", "recommendations", "recommendations_staged", "segment_recommendations", "similar_items",
+    }  # fmt: skip
 
 
 def test_lists_that_fail_their_checks_are_not_published(flow: Flow, tmp_path: Path, capfd) -> None:
@@ -55,6 +61,60 @@ def test_lists_that_fail_their_checks_are_not_published(flow: Flow, tmp_path: Pa
     assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before[RECOMMENDATIONS.name]
     assert contents(copy.warehouse)[RECOMMENDATIONS.name] == contents(flow.warehouse)[RECOMMENDATIONS.name]
     assert not rows_of(copy.warehouse, RECOMMENDATIONS_STAGED, run_date=SECOND_NIGHT)
+
+
+def twice(items: Column) -> Column:
+    """The first item stands in the second place as well."""
+    first = F.get(items, F.lit(0))["item_id"]
+    return F.transform(items, lambda item, place: F.when(place == 1, item.withField("item_id", first)).otherwise(item))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (
+            lambda lists: lists.withColumn("items", twice(F.col("items"))),
+            "check distinct fails for 40 users, for example 'u00': wanted no item twice; the old lists stay",
+        ),
+        (
+            lambda lists: lists.where(F.col("user_id") >= "u20"),
+            "check every_user: 20 of 40 users have no list, for example 'u00', wanted the 0 that were counted as short",
+        ),
+    ],
+    ids=["repeats", "half of the users"],
+)
+def test_forced_bad_lists_leave_the_old_ones_and_the_report_names_the_check(
+    flow: Flow, tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch, spoil, told: str
+) -> None:
+    copy, job = flow.copied_to(tmp_path / "copy"), nightly_module().write_recommendations
+    before, ranked = versions(copy.warehouse)[RECOMMENDATIONS.name], job.ranked_lists
+    monkeypatch.setattr(job, "ranked_lists", lambda *given: spoil(ranked(*given)))
+    assert copy.night(SECOND_NIGHT, "--only", "write_recommendations", "--rebuild") == 5
+    err = capfd.readouterr().err.strip()
+    assert told in err
+    assert "\n" not in err
+    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before
+    assert contents(copy.warehouse)[RECOMMENDATIONS.name] == contents(flow.warehouse)[RECOMMENDATIONS.name]
+    report = copy.warehouse / "artifacts" / "reports" / f"{SECOND_NIGHT}"
+    assert told in html.unescape((report / "report.html").read_text(encoding="utf-8"))
+    assert told in json.loads((report / "summary.json").read_text(encoding="utf-8"))["warnings"][0]
+
+
+def test_lists_beyond_a_limit_are_not_published_and_in_a_dry_run_they_are(flow: Flow, tmp_path: Path, capfd) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    before = versions(copy.warehouse)[RECOMMENDATIONS.name]
+    limit = ("--set", "recommendations.checks.max_overlap=0", "recommendations.checks.max_gini=0")
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *limit)) == 5
+    err = capfd.readouterr().err.strip()
+    assert re.search(
+        r"check max_gini: 0\.\d+, wanted at most 0 \(0\.\d+ beyond\); check max_overlap: 0\.\d+, wanted", err
+    ), err
+    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before
+    dry = (*limit, "recommendations.checks.mode=dry_run")
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *dry, "--strict")) == 0
+    assert "published all the same: recommendations.checks.mode is dry_run" in capfd.readouterr().out
+    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before + 1
+    assert contents(copy.warehouse) == contents(flow.warehouse)
 
 
 def test_a_model_file_with_one_changed_byte_publishes_nothing(flow: Flow, tmp_path: Path, capfd) -> None:

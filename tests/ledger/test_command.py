@@ -9,7 +9,7 @@ from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.sql import SparkSession
 from tests.ledger.nights import DAY, NAMES, Night, command, raising, write_config
 
-from intentrec.errors import InputError, IntentrecError, PublishError, SetupError, TrainingError
+from intentrec.errors import GateError, InputError, IntentrecError, PublishError, SetupError, TrainingError
 from intentrec.ledger import Run, opening, run_job
 from intentrec.ledger.command import _chosen, _translate
 from intentrec.ledger.lock import folder_lock
@@ -148,6 +148,24 @@ def test_a_refusal_is_exit_code_5_under_strict_and_only_after_the_last_stage(
     assert capsys.readouterr().err == ""
     # The session was active before: it still is, and kept its own settings.
     assert spark.range(2).count() == 2
+
+
+def test_lists_that_were_refused_are_concluded_too_and_what_fails_there_is_not_what_the_user_reads(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night, concluded = Night(), list[str]()
+    night.does["ingest_events"] = raising(GateError("check distinct fails for 3 users"))
+
+    def after(run: Run) -> None:
+        concluded.extend(str(outcome.message) for outcome in run.outcomes)
+        raise KeyError("the report")
+
+    assert run_job(night.stage("ingest_events"), argv=flags(config), after=after) == 5
+    assert one_line(capsys) == "check distinct fails for 3 users"
+    assert concluded == ["check distinct fails for 3 users"]
+    night.does["ingest_events"] = raising(InputError("no rows"))
+    assert run_job(night.stage("ingest_events"), argv=flags(config), after=after) == 3
+    assert len(concluded) == 1  # nothing was made that a report could show
 
 
 def test_from_and_only_choose_stages(tmp_path: Path) -> None:

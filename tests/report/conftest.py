@@ -9,6 +9,7 @@ from intentrec.report import (
     Day,
     Epoch,
     IntentShare,
+    NightFigure,
     Rejected,
     ReportData,
     SampleItem,
@@ -42,6 +43,9 @@ _FULL = ReportData(
     intents=(IntentShare("category", "Tea & $cups_$", 0.75), IntentShare("action", "buy", 0.5)),
     coverage=(Coverage(10, 30, 120),),
     trades=(Trade("ndcg", 10, 0.2, 0.19), Trade("coverage", 10, 0.0, 0.5)),
+    figures=(NightFigure("intent_shift", 'category" odd', 0.25), NightFigure("list_churn", "all", 0.5)),
+    refusals=2,
+    published=True,
     samples=(
         SampleUser(
             "ann",

@@ -10,6 +10,7 @@ from intentrec.report import (
     Day,
     Epoch,
     IntentShare,
+    NightFigure,
     Rejected,
     ReportData,
     SampleItem,
@@ -113,6 +114,9 @@ ROWS = {
         figure("train_model", "m2", "train_loss", None, 5.0, step=1),
         figure("train_model", "m2", "train_loss", None, 0.7, step=1, segment="action"),
         figure("train_model", "popularity_24h", "ndcg", 3, 0.1, segment="validation"),
+        figure("evaluate_model", "m2", "ndcg", 3, 0.6, segment="cold"),
+        figure("write_recommendations", "m2-refit", "list_churn", None, 0.25),
+        figure("write_recommendations", "m2-refit", "intent_shift", None, 0.5, segment="action"),
     ],
     RUNS: [run_row("r2", 2, "finished", [("rows", 8)]), run_row("r1", 1, "finished", [("rows", 5)]),
            run_row("r3", 3, "failed", [("rows", 1)])],
@@ -160,6 +164,9 @@ def test_a_night_is_collected_from_its_own_rows_and_a_new_warehouse_is_empty(spa
             IntentShare("action", "view", 1 / 3),
             IntentShare("category", "hot", 1.0),
         ),
+        figures=(NightFigure("intent_shift", "action", 0.5), NightFigure("list_churn", "all", 0.25)),
+        refusals=0,  # the last word of this night is a promotion
+        published=True,
         coverage=(Coverage(2, 2, 4), Coverage(3, 4, 4)),  # cup and pot stand in the first two places
         trades=(Trade("ndcg", 3, 0.4, 0.1), Trade("coverage", 3, 0.2, 0.3)),
         samples=(
@@ -174,3 +181,25 @@ def test_a_night_is_collected_from_its_own_rows_and_a_new_warehouse_is_empty(spa
             ),
         ),
     )
+
+
+def test_refusals_are_counted_by_night_back_to_the_last_promotion(spark, tmp_path):
+    run = Run(command(write_config(tmp_path)), spark, "r9")
+    run.warehouse.create([GATE_DECISIONS])
+
+    def decided(days_before, verdict, hour):
+        at = datetime(2024, 2, 9, hour, tzinfo=UTC)
+        return (DAY - timedelta(days=days_before), "m", verdict, None, None, [], "because", "r", at)
+
+    rows = [
+        decided(4, "refused", 1),
+        decided(3, "refused", 2),
+        decided(3, "promoted", 3),  # the night ran again
+        decided(2, "promoted", 4),
+        decided(2, "refused", 5),
+        decided(1, "refused", 6),
+        decided(1, "pinned", 7),  # by a person
+        decided(-1, "promoted", 8),  # a later night
+    ]
+    run.warehouse.append(GATE_DECISIONS, spark.createDataFrame(rows, GATE_DECISIONS.schema))
+    assert collect_report(run).refusals == 2

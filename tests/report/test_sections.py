@@ -13,7 +13,7 @@ def found(night):
 def test_sections_come_in_the_order_of_the_flow(full_night):
     assert list(found(full_night)) == [
         "stages", "rejected", "days", "session_lengths", "epochs", "scores_10", "scores_20", "intents", "coverage",
-        "policies", "sample_ann",
+        "policies", "figures", "sample_ann",
     ]  # fmt: skip
 
 
@@ -52,6 +52,11 @@ def test_a_night_of_nothing_says_that_no_row_was_rejected_and_no_more(empty_nigh
             "policies",
             ("figure", "without", "with", "change"),
             [("ndcg at 10", "0.2000", "0.1900", "-5.0%"), ("coverage at 10", "0.0000", "0.5000", "")],
+        ),
+        (
+            "figures",
+            ("figure", "of", "value"),
+            [("intent_shift", 'category" odd', "0.2500"), ("list_churn", "all", "0.5000")],
         ),
         (
             "sample_ann",

@@ -32,6 +32,7 @@ class JudgedUsers:
         seen: of every user the item indices that the list may not hold.
         relevant: of every user the items of their own choice.
         current: of every user the items that evidence is looked up by, the running session say; None: the histories'.
+        ids: their user_id; None where they have none.
     """
 
     users_U: Indices
@@ -39,6 +40,7 @@ class JudgedUsers:
     seen: list[Indices]
     relevant: Relevant
     current: list[Indices] | None = None
+    ids: list[str] | None = None
 
     def __len__(self) -> int:
         """Return the number of users."""
@@ -59,6 +61,7 @@ class JudgedUsers:
             self.seen[cut],
             Relevant(self.relevant.offsets[: num_users + 1], self.relevant.items[:end]),
             None if self.current is None else self.current[cut],
+            None if self.ids is None else self.ids[cut],
         )
 
 
@@ -113,7 +116,8 @@ def collect_judged(judged: DataFrame, num_days: int) -> list[JudgedUsers]:
             for name in ("items", "times", "features", "seen")
         ]
         relevant = Relevant.of(own["relevant"].to_pylist())
-        days.append(JudgedUsers(users_R[start:end], Histories(*columns[:3]), columns[3], relevant))
+        ids = own["user_id"].to_pylist()
+        days.append(JudgedUsers(users_R[start:end], Histories(*columns[:3]), columns[3], relevant, ids=ids))
     return days
 
 

@@ -1,16 +1,16 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
+from intentrec.config.guards import ChecksConfig, GateConfig, MonitoringConfig
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, RulesSource, Snapshot, VolumeConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
 from intentrec.config.lists import ColdStartConfig, PoliciesConfig, RecommendationsConfig, SeenConfig
-from intentrec.config.loading import STAGES, Cutoff, cutoff_of, is_catalog, load_config, stage_hash
+from intentrec.config.loading import STAGES, Cutoff, config_hash, cutoff_of, is_catalog, load_config, stage_hash
 from intentrec.config.sections import (
     AdaptiveGapConfig,
     BotsConfig,
     Config,
     EvaluationConfig,
     ExamplesConfig,
-    GateConfig,
     ModelConfig,
     SessionsConfig,
     SparkConfig,
@@ -22,6 +22,7 @@ __all__ = [
     "Action",
     "AdaptiveGapConfig",
     "BotsConfig",
+    "ChecksConfig",
     "ColdStartConfig",
     "Config",
     "Cutoff",
@@ -34,6 +35,7 @@ __all__ = [
     "InputConfig",
     "MaintenanceConfig",
     "ModelConfig",
+    "MonitoringConfig",
     "PoliciesConfig",
     "RecommendationsConfig",
     "RulesSource",
@@ -43,6 +45,7 @@ __all__ = [
     "SparkConfig",
     "TrainingConfig",
     "VolumeConfig",
+    "config_hash",
     "cutoff_of",
     "is_catalog",
     "load_config",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
+from intentrec.config.guards import ChecksConfig
 from intentrec.config.section import Count, Section
 
 
@@ -83,6 +84,7 @@ class RecommendationsConfig(Section):
     )
     cold_start: ColdStartConfig = ColdStartConfig()
     policies: PoliciesConfig = PoliciesConfig()
+    checks: ChecksConfig = ChecksConfig()
 
     @model_validator(mode="after")
     def _places_suffice(self) -> Self:

@@ -89,6 +89,11 @@ def stage_hash(config: Config, stage: str) -> str:
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
+def config_hash(config: Config) -> str:
+    """Return a SHA-256 of everything that any stage reads; it does not depend on where tables lie."""
+    return hashlib.sha256("\n".join(stage_hash(config, stage) for stage in STAGES).encode()).hexdigest()
+
+
 def _get(values: dict[str, Any], key: str) -> Any:
     found: Any = values
     for part in key.split("."):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
+from intentrec.config.guards import GateConfig, MonitoringConfig
 from intentrec.config.inputs import InputConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
 from intentrec.config.lists import RecommendationsConfig
@@ -205,15 +206,6 @@ class TrainingConfig(Section):
         return self
 
 
-class GateConfig(Section):
-    """When a challenger is promoted."""
-
-    mode: Literal["enforce", "dry_run", "disabled"] = Field(
-        "enforce", description="dry_run: judge and record, promote anyway; disabled: promote without judging"
-    )
-    margin: float = Field(0.05, ge=0, description="relative; how far the lower 90 % bound may fall below the champion")
-
-
 class EvaluationConfig(Section):
     """models -> metrics, gate_decisions."""
 
@@ -258,6 +250,7 @@ class Config(Section):
     recommendations: RecommendationsConfig = RecommendationsConfig()
     erasure: ErasureConfig = ErasureConfig()
     maintenance: MaintenanceConfig = MaintenanceConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
     spark: SparkConfig = SparkConfig()
 
     @field_validator("timezone")

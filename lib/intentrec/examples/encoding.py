@@ -28,6 +28,11 @@ class Encoding:
         """Name the columns of ``features`` in their order: one per field, ``max_categories`` for categories."""
         return tuple(name for field in self.fields for name in self._columns_of(field))
 
+    @property
+    def places(self) -> dict[str, int]:
+        """Return of every field its first place in ``columns``."""
+        return {field: self.columns.index(self._columns_of(field)[0]) for field in self.fields}
+
     def _columns_of(self, field: str) -> list[str]:
         return [f"categories_{place}" for place in range(self.max_categories)] if field == "categories" else [field]
 

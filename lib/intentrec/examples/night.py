@@ -52,9 +52,14 @@ class Night:
         """Look up the numbers of each item's first categories."""
         return item_categories(self.items, self.features, self.encoding.max_categories)
 
-    def events(self) -> DataFrame:
-        """Return all events that the run date sees as numbers: rows of ``encode``."""
-        since = None if self.window_days is None else self.end(self.window_days)
+    def events(self, num_days: int | None = None) -> DataFrame:
+        """Return the events that the run date sees as numbers: rows of ``encode``.
+
+        Args:
+            num_days: only those of the last days; None: of ``window_days``.
+        """
+        days = self.window_days if num_days is None else num_days
+        since = None if days is None else self.end(days)
         seen = timeline(self.sessions, self.end(), since)
         return encode(seen, self.vocabulary, self.features, self.categories(), self.encoding)
 

@@ -3,9 +3,10 @@
 U users
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from intentrec.config import GateConfig
+from intentrec.gate.segments import Members, compare_segments, falls
 from intentrec.metrics import paired_relative_difference
+
+_NO_SEGMENTS: Mapping[str, Members] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,19 @@ class Decision:
 
 
 def decide(
-    challenger: Judged, champion: Judged | None, baselines: Sequence[Judged], settings: GateConfig, seed: int
+    challenger: Judged,
+    champion: Judged | None,
+    baselines: Sequence[Judged],
+    settings: GateConfig,
+    seed: int,
+    segments: Mapping[str, Members] = _NO_SEGMENTS,
 ) -> Decision:
     """Promote the challenger if it is not worse than the champion and not below the best baseline.
 
     Not worse: the lower end of the 90 % interval of its paired relative difference to the champion is above
-    -margin. The best baseline is the one with the greatest mean, the first of equals. Without a champion the baseline
-    alone decides; without a user to judge on the challenger is refused.
+    -margin, and in no segment of enough users it falls beyond segment_margin (``falls``). The best baseline is the
+    one with the greatest mean, the first of equals. Without a champion the baseline alone decides; without a user to
+    judge on the challenger is refused.
 
     Args:
         challenger: judged on users it has not seen.
@@ -64,6 +74,7 @@ def decide(
         baselines: at least one, on the same users.
         settings: enforce; dry_run judges and promotes anyway; disabled promotes without judging.
         seed: of the bootstrap.
+        segments: name -> which of the users belong to it; compared with the champion only.
 
     Raises:
         ValueError: users differ in number, or there is no baseline.
@@ -82,14 +93,9 @@ def decide(
     reason = f"{against_best.value:+.2%} to the best baseline {best.name} (wanted at least 0)"
     not_worse = True
     if champion is not None:
-        difference = paired_relative_difference(challenger.values_U, champion.values_U, seed)
-        figures |= {"champion": float(np.mean(champion.values_U)), "margin": settings.margin}
-        figures |= _named("to_champion", difference)
-        not_worse = difference.low > -settings.margin
-        reason = (
-            f"{difference.value:+.2%} to the champion {champion.name}, lower 90 % bound {difference.low:+.2%} "
-            f"(wanted above {-settings.margin:+.2%}); {reason}"
-        )
+        not_worse, told, more = _to_champion(challenger, champion, settings, seed, segments)
+        figures |= more
+        reason = f"{told}; {reason}"
     passed = beats_baseline and not_worse
     return _decision(passed, settings.mode, champion.name if champion else best.name, figures, reason)
 
@@ -132,6 +138,22 @@ def champion_before(decisions: DataFrame, run_date: date) -> DataFrame:
         .limit(1)
         .select(*decisions.columns)
     )
+
+
+def _to_champion(
+    challenger: Judged, champion: Judged, settings: GateConfig, seed: int, segments: Mapping[str, Members]
+) -> tuple[bool, str, dict[str, float]]:
+    """Return whether the challenger is not worse, in all and in any segment, a sentence, and what was compared."""
+    difference = paired_relative_difference(challenger.values_U, champion.values_U, seed)
+    compared = compare_segments(challenger.values_U, champion.values_U, segments, settings, seed)
+    fallen = falls(compared, settings)
+    figures = {"champion": float(np.mean(champion.values_U)), "margin": settings.margin}
+    figures |= _named("to_champion", difference) | {f"to_champion[{e.name}]": e.difference.value for e in compared}
+    told = (
+        f"{difference.value:+.2%} to the champion {champion.name}, lower 90 % bound {difference.low:+.2%} "
+        f"(wanted above {-settings.margin:+.2%})"
+    )
+    return difference.low > -settings.margin and not fallen, "; ".join([*fallen, told]), figures
 
 
 def _named(prefix: str, interval: tuple[float, float, float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Changes of a table itself, through the catalog's own interface: SQL has no parameters for properties and columns."""
+"""Changes of a table itself, through the catalog's own interface: SQL has no parameters for them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +31,16 @@ def add_column(spark: SparkSession, addition: Addition) -> object:
         position.first() if addition.after is None else position.after(addition.after),
         None,  # no default: Spark has no form of this call without it
     )
+
+
+def drop_check(spark: SparkSession, name: str) -> object:
+    """Return the change that drops a CHECK constraint if it is there."""
+    return _java(spark).org.apache.spark.sql.delta.constraints.DropConstraint(name, True)
+
+
+def add_check(spark: SparkSession, name: str, condition: str) -> object:
+    """Return the change that adds a CHECK constraint, which every row of the table must hold."""
+    return _java(spark).org.apache.spark.sql.delta.constraints.AddConstraint(name, condition)
 
 
 def alter_table(spark: SparkSession, place: tuple[str, str, str], changes: Sequence[object]) -> None:

@@ -33,7 +33,8 @@ class Warehouse:
     Attributes:
         spark: the session that reads and writes.
         location: folder or catalog.schema, as in the config.
-        run_id: stands in the user metadata of every commit.
+        run_id: of the run that writes.
+        signature: the user metadata of every commit.
     """
 
     def __init__(self, spark: SparkSession, location: str, *, in_catalog: bool, run_id: str = "none") -> None:
@@ -45,6 +46,7 @@ class Warehouse:
         self.spark = spark
         self.location = location
         self.run_id = run_id
+        self.signature = f"run {run_id}"
         self._in_catalog = in_catalog
         self._in_folder = not in_catalog and "://" not in location
         self._catalog, self._schema = location.split(".") if in_catalog else ("spark_catalog", "")
@@ -254,12 +256,12 @@ class Warehouse:
 
     @contextmanager
     def commit_to(self, table: Table, what: str = "commit") -> Iterator[None]:
-        """Stand around the one commit made inside: it is signed with the run id, as its user metadata.
+        """Stand around the one commit made inside: it carries the warehouse's signature.
 
         The fault checks can end the process on either side of it.
         """
         crash_point(f"{table.name}:before_{what}")
-        self.spark.conf.set(_SIGNATURE, f"run {self.run_id}")
+        self.spark.conf.set(_SIGNATURE, self.signature)
         try:
             yield
         finally:

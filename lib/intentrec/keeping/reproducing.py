@@ -86,7 +86,7 @@ def _wanted(stages: Sequence[Stage], night: PastNight) -> list[tuple[Table, str,
 
     What a stage writes is brought as the nights before left it: models, decisions, the champion's numbers.
     """
-    tonight = F.col("run_date") == F.lit(night.run_date)
+    tonight, until = F.col("run_date") == F.lit(night.run_date), F.col("run_date") <= F.lit(night.run_date)
     written = {table for stage in stages for table in stage.writes}
     wanted = []
     for table in dict.fromkeys(table for stage in stages for table in stage.reads if table not in _MADE_ANEW):
@@ -96,7 +96,7 @@ def _wanted(stages: Sequence[Stage], night: PastNight) -> list[tuple[Table, str,
         elif table in written:
             rows = F.col("run_date") < F.lit(night.run_date)
         else:
-            rows = tonight if "run_date" in table.schema.names else F.lit(True)
+            rows = until if "run_date" in table.schema.names else F.lit(True)  # drift is told from the champion's night
         wanted.append((table, first, rows))
     return wanted
 

@@ -6,6 +6,7 @@ from intentrec.ledger.erased import erased_users, erasure_key
 from intentrec.ledger.errands import Errand, record_errand, run_errand
 from intentrec.ledger.figures import Measured, record_figures
 from intentrec.ledger.lock import running_since
+from intentrec.ledger.measuring import measure_lists
 from intentrec.ledger.models import (
     Model,
     add_model,
@@ -19,6 +20,7 @@ from intentrec.ledger.models import (
 )
 from intentrec.ledger.night import counted, night_of, pinned_examples, tonight
 from intentrec.ledger.opening import brief_lock, open_run
+from intentrec.ledger.publishing import lists_fingerprint, publish_lists, withdrawal
 from intentrec.ledger.run import Command, Outcome, Run, Stage
 
 __all__ = [
@@ -40,10 +42,13 @@ __all__ = [
     "find_model",
     "get_model",
     "is_trained_anew",
+    "lists_fingerprint",
+    "measure_lists",
     "model_folder",
     "night_of",
     "open_run",
     "pinned_examples",
+    "publish_lists",
     "recall_figures",
     "record_errand",
     "record_figures",
@@ -54,4 +59,5 @@ __all__ = [
     "start_folder",
     "tonight",
     "tonights_challenger",
+    "withdrawal",
 ]

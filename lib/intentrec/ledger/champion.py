@@ -5,7 +5,7 @@ from datetime import date
 
 from pyspark.sql import functions as F
 
-from intentrec.gate import champion_before
+from intentrec.gate import BY_GATE, DEMOTED, champion_before
 from intentrec.ledger.models import get_model
 from intentrec.ledger.run import Run
 from intentrec.tables import GATE_DECISIONS
@@ -38,12 +38,19 @@ def champion_of(run: Run) -> Champion | None:
 
 
 def serving_model_id(run: Run) -> str | None:
-    """Return the model that makes tonight's lists: tonight's own if promoted, else the champion; None: neither."""
-    mine = run.warehouse.read(GATE_DECISIONS).where(
-        (F.col("run_date") == F.lit(run.run_date)) & F.col("verdict").isin("promoted", "refused")
-    )
-    latest = mine.orderBy(F.desc("decided_at")).first()
-    if latest is not None and latest["verdict"] == "promoted":
+    """Return the model that makes tonight's lists: tonight's own if promoted, else the champion; None: neither.
+
+    A model that a person has demoted tonight does not serve, however often the gate promotes it.
+    """
+    mine = run.warehouse.read(GATE_DECISIONS).where(F.col("run_date") == F.lit(run.run_date)).collect()
+    by_gate = [row for row in mine if row["verdict"] in BY_GATE]
+    demoted = {row["model_id"] for row in mine if row["verdict"] == DEMOTED}
+    latest = max(by_gate, key=lambda row: row["decided_at"], default=None)
+    if (
+        latest is not None
+        and latest["verdict"] == "promoted"
+        and demoted.isdisjoint((latest["model_id"], latest["serving_model_id"]))
+    ):
         return str(latest["serving_model_id"] or latest["model_id"])
     champion = champion_of(run)
     return champion.serving_model_id if champion else None

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import NoReturn
@@ -58,7 +59,7 @@ def run_job(
     Args:
         stages: in order.
         argv: the flags; None reads the command line.
-        after: called once when all stages have ended well, before the lock is given back.
+        after: called once when all stages have ended well or the lists were refused, before the lock is given back.
         reproduce: called instead of the stages, with a run id, where the flag --reproduce names one.
     """
     parser = _parser(stages)
@@ -88,8 +89,14 @@ def _guarded(action: Callable[[], None], debug: bool) -> int:
 
 def _run(stages: Sequence[Stage], command: Command, after: Callable[[Run], None] | None) -> None:
     with open_run(command) as run:
-        for stage in _chosen(stages, command):
-            run.execute(stage)
+        try:
+            for stage in _chosen(stages, command):
+                run.execute(stage)
+        except GateError:
+            if after is not None:
+                with suppress(Exception):  # what refused is what the user must read
+                    after(run)
+            raise
         run.record_skips()
         if after is not None:
             after(run)

@@ -1,6 +1,5 @@
 """A run: its stages, what is skipped, and the rows of ``runs``."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,10 +11,10 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from intentrec import __version__
-from intentrec.config import STAGES, Config, Cutoff, cutoff_of, is_catalog, stage_hash
+from intentrec.config import STAGES, Config, Cutoff, config_hash, cutoff_of, is_catalog, stage_hash
 from intentrec.crashes import commit_points, crash_point, file_points, layout_points
-from intentrec.errors import InputError
 from intentrec.io import Warehouse
+from intentrec.ledger.chain import Identity, input_hash, refuse_broken_chain
 from intentrec.tables import RUNS, Table
 
 logger = logging.getLogger("intentrec")
@@ -65,6 +64,7 @@ class Run:
         self.cutoff: Cutoff = cutoff_of(command.config)
         location = command.config.warehouse
         self.warehouse = Warehouse(spark, location, in_catalog=is_catalog(location), run_id=run_id)
+        self.warehouse.signature = f"run {run_id}, config {config_hash(command.config)}"
         self.outcomes: list[Outcome] = []
         self.refusals: list[str] = []
         self.check_lock: Callable[[], None] = _always_held
@@ -105,7 +105,7 @@ class Run:
         self.enter(stage.name)
         self.check_lock()
         self.warehouse.create(dict.fromkeys((*stage.reads, *stage.writes)))
-        attempt = _Attempt(_Identity(_UNKNOWN, stage_hash(self.config, stage.name), __version__))
+        attempt = _Attempt(Identity(_UNKNOWN, stage_hash(self.config, stage.name), __version__))
         try:
             attempt.identity = replace(attempt.identity, input_hash=self._inputs_of(stage))
             if self._finished.get(stage.name) == attempt.identity and not (self.rebuild or self.replay_quarantine):
@@ -167,10 +167,10 @@ class Run:
         return {row["stage"]: row for row in sorted(tried.collect(), key=lambda row: row["finished_at"])}
 
     @cached_property
-    def _finished(self) -> dict[str, "_Identity"]:
+    def _finished(self) -> dict[str, Identity]:
         """What each stage last finished with for this run date; without those that failed since."""
         return {
-            stage: _Identity(row["input_hash"], row["config_hash"], row["code_version"])
+            stage: Identity(row["input_hash"], row["config_hash"], row["code_version"])
             for stage, row in self._latest.items()
             if row["status"] == "finished"
         }
@@ -182,17 +182,10 @@ class Run:
 
     def _inputs_of(self, stage: "Stage") -> str:
         """Hash what the stage can see: its own fingerprint, and how the stage before it last finished."""
-        parts = []
+        refuse_broken_chain(stage.name, self._finished, self.run_date, __version__)
         position = STAGES.index(stage.name)
-        if position:
-            before = self._finished.get(STAGES[position - 1])
-            if before is None:
-                raise InputError(
-                    f"table runs: {STAGES[position - 1]} has not finished for run date {self.run_date}, "
-                    f"wanted by {stage.name}; run it first, or jobs/nightly.py"
-                )
-            parts = [before.input_hash, before.config_hash, before.code_version]
-        return hashlib.sha256("\n".join([stage.fingerprint(self), *parts]).encode()).hexdigest()
+        before = self._finished[STAGES[position - 1]] if position else None
+        return input_hash(stage.fingerprint(self), before)
 
     def _versions(self, wanted: tuple[Table, ...]) -> list[tuple[str, int]]:
         return [(table.name, self.warehouse.version(table)) for table in wanted]
@@ -228,20 +221,11 @@ def _always_held() -> None:
     """Pass: a folder's lock cannot be lost while the process lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """A stage that finished with this need not run again."""
-
-    input_hash: str
-    config_hash: str
-    code_version: str
-
-
 @dataclass(slots=True)
 class _Attempt:
     """What is known of a stage's execution so far."""
 
-    identity: _Identity
+    identity: Identity
     inputs: list[tuple[str, int]] = field(default_factory=list)
     outputs: list[tuple[str, int]] = field(default_factory=list)
     recorded: bool = False  # its row of `runs` stands already

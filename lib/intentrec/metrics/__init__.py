@@ -1,5 +1,6 @@
 """How good lists and intents are: per-user ranking metrics, bootstrap intervals, label figures. numpy only."""
 
+from intentrec.metrics.distributions import gini, jensen_shannon, top_share
 from intentrec.metrics.intervals import Interval, bootstrap_mean, bootstrap_means, paired_relative_difference
 from intentrec.metrics.labels import LabelFigures, fit_temperature, label_figures, tempered
 from intentrec.metrics.lists import debiased_recall, intent_coverage, intra_list_diversity, novelty, serendipity
@@ -16,8 +17,10 @@ __all__ = [
     "coverage",
     "debiased_recall",
     "fit_temperature",
+    "gini",
     "intent_coverage",
     "intra_list_diversity",
+    "jensen_shannon",
     "label_figures",
     "novelty",
     "paired_relative_difference",
@@ -25,4 +28,5 @@ __all__ = [
     "serendipity",
     "summarize",
     "tempered",
+    "top_share",
 ]

@@ -1,17 +1,20 @@
 """tables -> ReportData: what one run date left in the warehouse."""
 
 from datetime import timedelta
+from itertools import takewhile
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from intentrec.baselines import is_baseline
+from intentrec.gate import BY_GATE
 from intentrec.ledger import Run, tonight
 from intentrec.report.data import (
     Coverage,
     Day,
     Epoch,
     IntentShare,
+    NightFigure,
     Rejected,
     ReportData,
     SampleItem,
@@ -51,7 +54,7 @@ _SHOWN = ("ndcg", "hit_rate", "recall", "mrr", "coverage")
 def collect_report(run: Run) -> ReportData:
     """Read what the report of the run date shows; tables of stages that never ran are empty."""
     run.warehouse.create([table for table in _READ if not run.warehouse.exists(table)])
-    decision = tonight(run, GATE_DECISIONS).where(F.col("verdict").isin("promoted", "refused"))
+    decision = tonight(run, GATE_DECISIONS).where(F.col("verdict").isin(*BY_GATE))
     decided = decision.orderBy(F.desc("decided_at")).first()
     figures = tonight(run, METRICS).collect()
     lists = tonight(run, RECOMMENDATIONS)
@@ -74,6 +77,9 @@ def collect_report(run: Run) -> ReportData:
         coverage=_coverage(run, lists),
         trades=_trades(figures),
         samples=_samples(run, lists),
+        figures=_night_figures(figures),
+        refusals=_refusals(run),
+        published=first is not None,
     )
 
 
@@ -102,6 +108,22 @@ def _rejected(run: Run) -> tuple[Rejected, ...]:
     return tuple(
         Rejected(row["reason"], row["rows"], row["one"]) for row in counts.orderBy(F.desc("rows"), "reason").collect()
     )
+
+
+def _night_figures(figures: list[Row]) -> tuple[NightFigure, ...]:
+    own = [row for row in figures if row["stage"] == "write_recommendations"]
+    return tuple(NightFigure(*row) for row in sorted((row["metric"], row["segment"], row["value"]) for row in own))
+
+
+def _refusals(run: Run) -> int:
+    """Count the nights up to this one whose last word of the gate was a refusal, back to the first that was none."""
+    by_gate = run.warehouse.read(GATE_DECISIONS).where(F.col("verdict").isin(*BY_GATE))
+    until = (
+        by_gate.where(F.col("run_date") <= F.lit(run.run_date)).select("run_date", "verdict", "decided_at").collect()
+    )
+    last = {row["run_date"]: row["verdict"] for row in sorted(until, key=lambda row: row["decided_at"])}
+    newest_first = [verdict for _, verdict in sorted(last.items(), reverse=True)]
+    return len(list(takewhile(lambda verdict: verdict == "refused", newest_first)))
 
 
 def _scores(figures: list[Row], decided: Row | None, sizes: tuple[int, ...]) -> tuple[Score, ...]:

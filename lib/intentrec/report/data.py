@@ -91,6 +91,15 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class NightFigure:
+    """A figure of the lists or of drift, as in METRICS; segment is all, an intent head or an event feature."""
+
+    metric: str
+    segment: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class SampleItem:
     """A row of a list with titles in place of ids; chance is the propensity of a row that was drawn."""
 
@@ -133,6 +142,9 @@ class ReportData:
         coverage: by k.
         trades: what the policies cost and buy; empty where all of them are off.
         samples: users to show.
+        figures: of the lists and of drift.
+        refusals: nights in a row, this one among them, whose challenger the gate refused.
+        published: whether readers find the lists of this night.
     """
 
     run_id: str
@@ -152,3 +164,6 @@ class ReportData:
     coverage: tuple[Coverage, ...] = ()
     trades: tuple[Trade, ...] = ()
     samples: tuple[SampleUser, ...] = ()
+    figures: tuple[NightFigure, ...] = ()
+    refusals: int = 0
+    published: bool = False

@@ -1,15 +1,12 @@
 """ReportData -> report.html, one page that needs nothing but itself."""
 
-import os
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from intentrec.crashes import crash_point
-from intentrec.errors import SetupError
 from intentrec.report.data import ReportData
+from intentrec.report.files import put_text
 from intentrec.report.plots import plots
 from intentrec.report.sections import heading, sections
 
@@ -33,18 +30,4 @@ def write_report(data: ReportData, path: Path) -> None:
     Raises:
         SetupError: the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*"):  # by a run that was killed
-            left.unlink(missing_ok=True)
-        beside.write_text(render_report(data), encoding="utf-8")
-        crash_point("report:before_rename")
-        beside.replace(path)
-        crash_point("report:after_rename")
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise SetupError(
-            f"{path}: the report cannot be written ({error.strerror}). Set artifacts to a folder with space and rights"
-        ) from None
+    put_text(path, render_report(data))

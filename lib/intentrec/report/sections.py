@@ -40,6 +40,7 @@ def sections(data: ReportData) -> tuple[Section, ...]:
         _intents(data),
         _coverage(data),
         _trades(data),
+        _figures(data),
         *map(_sample, data.samples),
     )
     return tuple(section for section in found if section.rows or section.note)
@@ -132,6 +133,11 @@ def _trades(data: ReportData) -> Section:
 
 def _change(trade: Trade) -> str:
     return f"{trade.with_them / trade.without - 1:+.1%}" if trade.without else ""
+
+
+def _figures(data: ReportData) -> Section:
+    rows = ((figure.metric, figure.segment, _figure(figure.value)) for figure in data.figures)
+    return _section("figures", "Lists and drift", ("figure", "of", "value"), rows, brief=False)
 
 
 def _sample(user: SampleUser) -> Section:
