@@ -119,12 +119,11 @@ shown = side.toPandas()
 figure = Figure(figsize=(9, 3.4), layout="constrained")
 left, right = figure.subplots(1, 2)
 for axes, metric in ((left, "intra_list_diversity"), (right, "coverage")):
-    axes.scatter(shown["ndcg"], shown[metric], color="#1b6ca8")
     for row in shown.itertuples():
-        axes.annotate(row.policy, (row.ndcg, getattr(row, metric)), (3, 3), fontsize=7, textcoords="offset points")
+        axes.scatter(row.ndcg, getattr(row, metric), label=row.policy)
     axes.set_xlabel(f"NDCG@{k}")
     axes.set_title(metric, loc="left")
-    axes.margins(x=0.25, y=0.15)
+right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 figure.savefig(plots / "05_trade.png", dpi=110)
 if "display" in globals():
     display(figure)  # noqa: F821 there on Databricks and in Jupyter
