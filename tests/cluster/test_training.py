@@ -129,7 +129,7 @@ def test_the_ranks_read_the_rows_of_the_pinned_version_after_overwrite_delete_an
     changes = {
         "overwrite": lambda: made.replace(EXAMPLES, rows.where("length > 5").repartition(4), run_date=DAY),
         "delete": lambda: made.delete(EXAMPLES, length=6),
-        "optimise": lambda: made._delta(EXAMPLES).optimize().executeCompaction(),
+        "optimise": lambda: made.delta(EXAMPLES).optimize().executeCompaction(),
     }
     wanted, files = [(len(first_rows), "append")], []
     for name, change in changes.items():

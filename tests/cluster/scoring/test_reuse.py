@@ -79,9 +79,9 @@ def test_a_list_is_kept_where_history_plan_and_intents_are_the_same_and_no_row_i
     ]
     intents = spark.createDataFrame(said, USER_INTENTS.schema)
     items = [("i1", 1.0, "model", None, "i9", None), ("i2", 0.5, "prior", None, "i9", None)]
-    expected = spark.createDataFrame([("kept", items, heads, weights, [0.5], of_all)], CANDIDATES.schema)
+    expected = spark.createDataFrame([("kept", items, heads, weights, [0.5], of_all, [])], CANDIDATES.schema)
     assert_frames_equal(unchanged(tonight, lists, intents, 2, has_heads=True), expected)
-    without = [(user, items, [], [], [], of_all) for user in ("kept", "unsaid")]
+    without = [(user, items, [], [], [], of_all, []) for user in ("kept", "unsaid")]
     expected = spark.createDataFrame(without, CANDIDATES.schema)
     assert_frames_equal(unchanged(tonight, lists, intents, 2, has_heads=False), expected)
     another = with_origin(spark.createDataFrame(changed, HISTORIES.schema), "another plan")
