@@ -201,4 +201,4 @@ def test_every_stage_of_both_nights_is_in_the_ledger(flow: Flow) -> None:
         mine = sorted((row for row in runs if row["run_date"] == night), key=lambda row: row["finished_at"])
         assert [(row["stage"], row["status"]) for row in mine] == [(stage, "finished") for stage in STAGES]
         counters = {pair["key"]: pair["value"] for pair in mine[-1]["counters"]}
-        assert counters == {"users": NUM_USERS, "lists": NUM_USERS, "short": 0}
+        assert counters == {"users": NUM_USERS, "lists": NUM_USERS, "short": 0, "reused": 0, "published": NUM_USERS}
