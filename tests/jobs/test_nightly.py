@@ -39,12 +39,13 @@ def untouched(filled: Flow) -> Iterator[Flow]:
         (("--set", "trainin.epochs=3"), 2, r"trainin.*: unknown key, the nearest is training"),
         (("--set", "training.epoch=3"), 2, r"training.epoch: unknown key, the nearest is training.epochs"),
         (("--set", "recommendations.k=0"), 2, r"recommendations.k: Input should be greater than 0"),
+        # Before the next ones: where a stage has failed, those after it are not run alone.
+        (("--set", "training.workers=64", "training.launcher=spark"), 7, r"training.workers: 64 ranks need as many"),
         (("--set", "sessions.gap_minutes=29"), 2, r"sessions.gap_minutes: is 29, but table sessions was built with 30"),
         (("--set", "input.events.time_unit=ms"), 2, r'time_unit: is "ms", but table events was filled with "iso"'),
         (NO_FILE, 3, r"nowhere/\*.json: no file matches"),
         (("--set", "warehouse=/dev/null/here"), 7, r"warehouse /dev/null/here is not writable: "),
         (("--set", "warehouse=nowhere.here", "artifacts=/tmp"), 2, r"warehouse: nowhere.here names a catalog"),
-        (("--set", "training.workers=64", "training.launcher=spark"), 7, r"training.workers: 64 ranks need as many"),
     ],
 )
 def test_what_is_refused_says_so_in_one_line_and_publishes_nothing(

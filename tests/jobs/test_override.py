@@ -95,7 +95,7 @@ def unchanged(flow: Flow, copy: Flow) -> Iterator[Flow]:
         ),
         (str(FIRST_NIGHT), ("--lift",), f"the lists of {FIRST_NIGHT} are not withdrawn, wanted a withdrawal to lift"),
         (str(FIRST_NIGHT), ("--pin", "nobody"), r"model_id nobody is missing, wanted a trained one: \w+ \(refit of "),
-        (str(FIRST_NIGHT), ("--pin", ""), "model_id  is missing, wanted a trained one"),
+        (str(FIRST_NIGHT), ("--pin", ""), "model_id is missing, wanted a trained one"),
         (str(FIRST_NIGHT), ("--demote", "nobody"), "model_id nobody is missing"),
         (str(FIRST_NIGHT), ("--pin", "LATER"), f"was trained for {SECOND_NIGHT}, after {FIRST_NIGHT}, wanted one that"),
         (str(FIRST_NIGHT), ("--demote", "LATER"), f"was neither promoted nor pinned up to {FIRST_NIGHT}, wanted one"),
