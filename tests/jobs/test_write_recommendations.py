@@ -122,14 +122,11 @@ def test_a_model_file_with_one_changed_byte_publishes_nothing(flow: Flow, tmp_pa
     (serving,) = {row["model_id"] for row in rows_of(flow.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)}
     (model,) = rows_of(flow.warehouse, MODELS, model_id=serving)
     weights = next(entry["name"] for entry in model["files"] if entry["name"].endswith(".safetensors"))
-    file = Path(model["artifact_path"], weights)
+    file = copy.folder / Path(model["artifact_path"]).relative_to(flow.folder) / weights
     sound = file.read_bytes()
     middle = len(sound) // 2
     file.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
-    try:
-        assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--rebuild")) == 3
-    finally:
-        file.write_bytes(sound)
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--rebuild")) == 3
     err = capfd.readouterr().err.strip()
     assert "\n" not in err
     assert weights in err
