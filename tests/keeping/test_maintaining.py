@@ -46,7 +46,7 @@ def test_partitions_of_several_small_files_are_written_anew_once(run: Run) -> No
     run.warehouse.create([USER_INTENTS])
 
     def append(day: int, *names: str) -> None:
-        rows = [(date(2024, 1, day), name, [], [], None, [], "m", "r") for name in names]
+        rows = [(date(2024, 1, day), name, [], [], None, [], "m", "r", None) for name in names]
         run.warehouse.append(USER_INTENTS, run.spark.createDataFrame(rows, USER_INTENTS.schema).coalesce(1))
 
     append(1, "ann", "eve")
