@@ -53,7 +53,7 @@ def lists(spark, night, of_users, k=3):
         user: [entry(rank, *(item if isinstance(item, tuple) else (item,))) for rank, item in enumerate(own, 1)]
         for user, own in of_users.items()
     }
-    staged = [(DAY, user, own, "m", "r") for user, own in rows.items()]
+    staged = [(DAY, user, own, "m", "r", None) for user, own in rows.items()]
     histories = [(DAY, user, [1], [0], [], [int(item[1]) for item in own], 1, UNTIL) for user, own in SEEN.items()]
     events = spark.createDataFrame(BOUGHT, "user_id STRING, item_id STRING, action STRING, occurred_at TIMESTAMP")
     return Written.of_users(

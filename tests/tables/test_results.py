@@ -25,8 +25,9 @@ def test_the_check_of_ranks_refuses_ranks_outside_the_list(spark: SparkSession, 
     assert rows.select(F.expr(RECOMMENDATIONS.checks["ranks"])).first()[0] is holds
 
 
-def test_a_verdict_is_one_of_four() -> None:
-    assert GATE_DECISIONS.checks["verdicts"] == "verdict IN ('promoted', 'refused', 'pinned', 'demoted')"
+def test_a_verdict_is_one_of_six() -> None:
+    told = "verdict IN ('promoted', 'refused', 'pinned', 'demoted', 'withdrawn', 'lifted')"
+    assert GATE_DECISIONS.checks["verdicts"] == told
 
 
 def test_intents_and_runs_carry_what_consumers_rely_on(spark: SparkSession) -> None:
