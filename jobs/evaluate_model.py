@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,14 +10,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec import __version__
-from intentrec.baselines import TRANSITIONS, TransitionTable, decayed_name, popularity_name, transitions
-from intentrec.cluster.calibration import half_lives, recentered
+from intentrec.baselines import TRANSITIONS, decayed_name, popularity_name
+from intentrec.cluster.calibration import recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers, no_newcomers
 from intentrec.cluster.evaluation import Judgement, judge, judge_heads
-from intentrec.cluster.judging import JudgedDay, collect_transitions, judged_days
+from intentrec.cluster.judging import JudgedDay, collect_sources, judged_days
 from intentrec.cluster.memberships import segments_of
 from intentrec.cluster.pins import refuse_mismatch
-from intentrec.cluster.priors import prior_of, save_prior
+from intentrec.cluster.priors import half_lives, prior_of, save_prior
 from intentrec.cluster.recommenders import CountingRecommender, ModelRecommender, Recommender
 from intentrec.cluster.reranking import reranking_of
 from intentrec.cluster.tradeoff import PolicyRecommender, traded
@@ -66,8 +67,6 @@ from intentrec.tables import (
     VOCABULARY,
 )
 
-NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
-
 
 def evaluate_model(run: Run) -> dict[str, int]:
     """Judge, decide, and train a promoted model on through the held-out days."""
@@ -79,9 +78,8 @@ def evaluate_model(run: Run) -> dict[str, int]:
     models |= _champion(run)
     for name, artifact in models.items():
         refuse_mismatch(name, artifact, numbers)
-    days, followers = _held_out(run, night, numbers)
-    tuned = _tuned(run)
-    judgements = _judgements(run, numbers, days, (followers, *tuned), models)
+    days, tuned = _held_out(run, night, numbers, models), _tuned(run)
+    judgements = _judgements(run, numbers, days, tuned, models)
     num_users = len(np.unique(np.concatenate([day.users.users_U for day in days])))
     segments = _segments(run, days)
     measured = [
@@ -110,14 +108,15 @@ def evaluate_model(run: Run) -> dict[str, int]:
     return {"users": num_users, "promoted": int(decision.verdict == "promoted")}
 
 
-def _held_out(run: Run, night: Night, numbers: Numbers) -> tuple[list[JudgedDay], TransitionTable]:
-    """Collect the held-out days, and what followed what before the first of them."""
+def _held_out(run: Run, night: Night, numbers: Numbers, models: dict[str, Artifact]) -> list[JudgedDay]:
+    """Collect the held-out days, each with what followed what before the first of them."""
     settings, events = run.config.evaluation, night.events().persist()
     try:
         days = judged_days(night, events, numbers, (settings.holdout_days, settings.holdout_days), settings)
         pause = timedelta(minutes=run.config.sessions.gap_minutes)
-        counted = transitions(events, night.end(settings.holdout_days), NUM_SUCCESSORS, pause)
-        return days, collect_transitions(counted, len(numbers.vocabulary.items))
+        names = {TRANSITIONS, *(name for artifact in models.values() for name in prior_of(artifact).sources)}
+        sources = collect_sources(events, night.end(settings.holdout_days), names, pause, len(numbers.vocabulary.items))
+        return [replace(day, sources=sources) for day in days]
     finally:
         events.unpersist()
 
@@ -126,18 +125,18 @@ def _judgements(
     run: Run,
     numbers: Numbers,
     days: list[JudgedDay],
-    rivals: tuple[TransitionTable, int, float],
+    tuned: tuple[int, float],
     models: dict[str, Artifact],
 ) -> list[Judgement]:
     """Judge the models and the baselines on the same users of the held-out days."""
-    settings, (followers, window, half_life) = run.config.evaluation, rivals
+    settings, (window, half_life) = run.config.evaluation, tuned
 
     def recommenders() -> Iterator[Recommender]:
         for name, artifact in models.items():
             yield ModelRecommender(name, Scorer(artifact), numbers.fields, prior_of(artifact))
         yield from map(CountingRecommender.popular, settings.popularity_hours)
         yield CountingRecommender.decayed(half_life)
-        yield CountingRecommender.following(followers, window)
+        yield CountingRecommender.by_evidence(TRANSITIONS, days[0].sources[TRANSITIONS], window)
 
     return [judge(each, days, settings.k, run.config.training.seed) for each in recommenders()]
 

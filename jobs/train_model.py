@@ -1,14 +1,17 @@
 """examples -> models: tonight's challenger, which has not seen the held-out days."""
 
 import sys
+from dataclasses import replace
+from datetime import timedelta
 
 from intentrec import __version__
-from intentrec.cluster.calibration import fit_prior, half_lives, recentered
+from intentrec.baselines import transitions_name
+from intentrec.cluster.calibration import fit_prior, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import judge
 from intentrec.cluster.heads import fit_temperatures
-from intentrec.cluster.judging import JudgedDay, judged_days
-from intentrec.cluster.priors import Prior, save_prior
+from intentrec.cluster.judging import JudgedDay, collect_sources, judged_days
+from intentrec.cluster.priors import Prior, half_lives, save_prior
 from intentrec.cluster.recommenders import CountingRecommender
 from intentrec.cluster.training import (
     Examples,
@@ -101,7 +104,13 @@ def _validation_days(run: Run, night: Night, numbers: Numbers) -> list[JudgedDay
     events = night.events().persist()
     try:
         span = (settings.holdout_days + settings.validation_days, settings.validation_days)
-        return judged_days(night, events, numbers, span, settings)
+        days = judged_days(night, events, numbers, span, settings)
+        names, pause = (
+            map(transitions_name, settings.evidence_reach),
+            timedelta(minutes=run.config.sessions.gap_minutes),
+        )
+        sources = collect_sources(events, night.end(span[0]), names, pause, len(numbers.vocabulary.items))
+        return [replace(day, sources=sources) for day in days]
     finally:
         events.unpersist()
 
@@ -135,11 +144,13 @@ def _fitted_prior(run: Run, numbers: Numbers, model_id: str, days: list[JudgedDa
     k, num_lists = run.config.evaluation.k[0], sum(len(day.users) for day in days)
     prior, quality = fit_prior(Scorer(load_artifact(start_folder(run, model_id))), numbers.fields, days, k)
     mix = f"half-life {prior.half_life_hours:g} h, weight {prior.weight:g}, shrinkage {prior.shrink_events:g} events"
+    mix += "".join(f", {name} {weight:g}" for name, weight in prior.evidence)
     run.log(f"prior: {mix}: ndcg@{k} {quality:.4f} on {num_lists:,} lists")
     return prior, [
         Measured(model_id, VALIDATION, "prior_half_life_hours", None, None, prior.half_life_hours),
         Measured(model_id, VALIDATION, "prior_weight", None, None, prior.weight),
         Measured(model_id, VALIDATION, "prior_shrink_events", None, None, prior.shrink_events),
+        *(Measured(model_id, VALIDATION, f"prior_{name}", None, None, weight) for name, weight in prior.evidence),
         Measured(model_id, VALIDATION, "ndcg", k, None, quality, num_users=num_lists),
     ]
 

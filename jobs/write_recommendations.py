@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from intentrec.baselines import PopularityBaseline, popularity, popularity_name, window_of
 from intentrec.cluster.catalogue import Numbers, collect_newcomers, collect_numbers, no_newcomers
-from intentrec.cluster.judging import Counts, collect_counts
+from intentrec.cluster.judging import Counts, collect_counts, collect_sources
 from intentrec.cluster.pins import refuse_mismatch
 from intentrec.cluster.priors import prior_of
 from intentrec.cluster.reranking import reranking_of
@@ -111,11 +111,12 @@ def _plan(run: Run, night: Night, numbers: Numbers, eligible: DataFrame) -> tupl
     filler = np.argsort(-popular.bias_V, kind="stable")
     filler = filler[numbers.eligible[filler]]
     model = None if model_id is None else get_model(run, model_id)
-    prior = None
+    prior, sources = None, {}
     if model is not None:
         artifact = load_artifact(model.folder, model.files)
         refuse_mismatch(model.model_id, artifact, numbers)
-        prior = prior_of(artifact)
+        prior, pause = prior_of(artifact), timedelta(minutes=run.config.sessions.gap_minutes)
+        sources = collect_sources(night.events(), night.end(), prior.sources, pause, len(numbers.vocabulary.items))
     plan = ScoringPlan(
         folder=None if model is None else str(model.folder),
         files=() if model is None else tuple(model.files),
@@ -128,6 +129,7 @@ def _plan(run: Run, night: Night, numbers: Numbers, eligible: DataFrame) -> tupl
         filler_scores=popular.bias_V[filler],
         k=run.config.recommendations.k,
         filler_counts=counts[window_of(popular.name)],
+        sources=sources,
     )
     if model is not None:
         plan = _with_policies(run, night, (numbers, counts, popular), plan, eligible)

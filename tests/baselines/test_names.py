@@ -1,6 +1,14 @@
 import pytest
 
-from intentrec.baselines import TRANSITIONS, decayed_name, is_baseline, popularity_name, window_of
+from intentrec.baselines import (
+    TRANSITIONS,
+    decayed_name,
+    is_baseline,
+    popularity_name,
+    reach_of,
+    transitions_name,
+    window_of,
+)
 
 
 def test_names_say_what_was_counted():
@@ -11,6 +19,11 @@ def test_names_say_what_was_counted():
 
 def test_a_window_is_read_from_its_name():
     assert window_of(popularity_name(72)) == 72
+
+
+def test_a_reach_is_read_from_its_name():
+    assert (transitions_name(5), TRANSITIONS) == ("transitions_5", "transitions_1")
+    assert reach_of("transitions_5") == 5
 
 
 @pytest.mark.parametrize("name", [popularity_name(6), decayed_name(3.0), TRANSITIONS])

@@ -141,6 +141,17 @@ def test_only_the_last_known_items_are_looked_up():
     assert dense(found, 3).tolist() == [[0, 0, 0.375, 0.125, 0, 0], [0, 0, 0.75, 0.25, 0, 0], [0] * 6]
 
 
+def test_the_reason_is_the_last_item_that_says_most():
+    table = TransitionTable.of(
+        np.array([1, 1, 2]), np.array([3, 4, 3]), np.array([30, 30, 60]), np.array([60, 60, 60]), num_items=5
+    )
+    source = LastItems(table, num_last=2, decay=0.6)
+    # 1 is the last: it says 1/2 of item 3, 2 says 0.6 a step back
+    assert source.reasons(np.array([2, 0, 1, 9]), np.array([3, 4, 5, 0])).tolist() == [2, 1, 0, 0]
+    assert source.reasons(np.array([2, 1, 1]), np.array([3])).tolist() == [1]  # 2 is three steps back
+    assert source.reasons(np.array([], int), np.array([3])).tolist() == [0]
+
+
 def test_the_least_evidence_beats_the_greatest_popularity():
     table = TransitionTable.of(np.array([1]), np.array([3]), np.array([1]), np.array([10**6]), num_items=5)
     popular = PopularityBaseline.of({1: HOUR}, hours=1)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from tests.cluster.worlds import FIELDS, artifact_of, histories_of, scorer_of
 
-from intentrec.cluster import calibration
-from intentrec.cluster.calibration import fit_prior, half_lives, nearest_to_popularity, recentered
+from intentrec.baselines import LastItems, TransitionTable
+from intentrec.cluster import calibration, mixing
+from intentrec.cluster.calibration import fit_prior, nearest_to_popularity, recentered
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
 from intentrec.metrics import Relevant
@@ -21,7 +22,8 @@ def told(monkeypatch):
     """Make the network say what a test wants, by the users' numbers."""
 
     def say(queries):
-        monkeypatch.setattr(calibration, "encoded", lambda scorer, fields, users: queries[users.users_U])
+        for module in (calibration, mixing):
+            monkeypatch.setattr(module, "encoded", lambda scorer, fields, users: queries[users.users_U])
 
     return say
 
@@ -31,10 +33,6 @@ def day_of(*chosen, users=None, counts=COUNTS, allowed=ALLOWED):
     nothing = [np.zeros(0, np.int64) for _ in chosen]
     relevant = Relevant.of([[item] for item in chosen])
     return JudgedDay(JudgedUsers(users_U, histories_of([2] * len(chosen), 3), nothing, relevant), counts, allowed)
-
-
-def test_half_of_every_window_is_tried_as_half_life():
-    assert half_lives((24, 1)) == (0.5, 12.0)
 
 
 @pytest.mark.parametrize(("chosen", "half_life"), [(1, 0.5), (3, 12.0)])
@@ -85,6 +83,51 @@ def test_an_item_that_may_not_be_listed_is_passed_over(told):
     assert fit_prior(scorer, FIELDS, [day_of(2, counts={24: np.array([0, 1, 5, 9])})], 1)[1] == 0.0
     without_3 = day_of(2, counts={24: np.array([0, 1, 5, 9])}, allowed=np.array([False, True, True, False]))
     assert fit_prior(scorer, FIELDS, [without_3], 1)[1] == 1.0
+
+
+# 1 is followed by 2, 2 by 1
+FOLLOWS = LastItems(TransitionTable.of(np.array([1, 2]), np.array([2, 1]), np.array([1, 1]), np.array([1, 1]), 3))
+
+
+def following(chosen, did, **changes):
+    """Return a day of users with one event each."""
+    day = day_of(*chosen, **changes)
+    past = day.users.histories
+    items = [np.array([item]) for item in did]
+    histories = type(past)(items, [own[:1] for own in past.times], [np.ones(3, np.int64)] * len(did))
+    return replace(day, users=replace(day.users, histories=histories), sources={"after": FOLLOWS})
+
+
+def test_evidence_earns_a_weight_where_it_tells_what_comes_next(told):
+    scorer, queries = scorer_of(*[0.0] * 8)
+    told(queries)
+    counts = {24: np.array([0, 5, 5, 5])}
+    prior, quality = fit_prior(scorer, FIELDS, [following([2, 1] * 4, [1, 2] * 4, counts=counts)], 1)
+    assert quality == 1.0
+    assert dict(prior.evidence)["after"] > 0
+
+
+def test_evidence_that_is_better_by_less_than_a_standard_error_gets_no_weight(told):
+    scorer, queries = scorer_of(*[0.0] * 8)
+    told(queries)
+    counts = {24: np.array([0, 9, 5, 2])}
+    # one of eight chose what follows, seven what is popular: 7/8 against 8/8 is within sqrt(7) / 8 / sqrt(8) = 0.117
+    day = following([1] * 7 + [2], [3] * 7 + [1], counts=counts)
+    prior, quality = fit_prior(scorer, FIELDS, [day], 1)
+    assert (prior.evidence, quality) == ((("after", 0.0),), 0.875)
+
+
+def test_no_more_lists_are_climbed_on_than_are_needed(told, monkeypatch):
+    climbed = []
+    fit = calibration.fit_mix
+    monkeypatch.setattr(calibration, "fit_mix", lambda *asked: climbed.append(asked) or fit(*asked))
+    monkeypatch.setattr(calibration, "_MAX_CLIMBED", 2)
+    scorer, queries = scorer_of(*[0.0] * 8)
+    told(queries)
+    fit_prior(scorer, FIELDS, [following([2, 1] * 2, [1, 2] * 2)] * 2, 1)
+    ((_, _, days, k, start),) = climbed
+    assert ([len(day.users) for day in days], k) == ([1, 1], 1)
+    assert start.evidence == (("after", 0.0),)
 
 
 def test_without_users_the_network_stands_alone():

@@ -1,13 +1,14 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from intentrec.baselines import TransitionTable, transitions
+from intentrec.baselines import TRANSITIONS, TransitionTable
 from intentrec.cluster.catalogue import collect_numbers
 from intentrec.cluster.judging import (
     JudgedUsers,
     collect_counts,
     collect_judged,
+    collect_sources,
     collect_transitions,
     judged_days,
 )
@@ -101,18 +102,19 @@ def told(spark, sessions):
     events, numbers = night.events().persist(), collect_numbers(night, eligible_items(night.items, night.end()))
     settings = EvaluationConfig(popularity_hours=(24, 72), max_lists=10)
     (day,) = judged_days(night, events, numbers, (1, 1), settings)
-    followers = collect_transitions(transitions(events, night.end(1), 5), 4)
+    sources = collect_sources(events, night.end(1), [TRANSITIONS, "transitions_2"], timedelta(days=1), 4)
     events.unpersist()
     users, counts = day.users, day.counts
     assert day.allowed.tolist() == [False, True, True, True, True]
-    rivals = (CountingRecommender.popular(24), CountingRecommender.following(followers, 24))
+    rivals = (CountingRecommender.popular(24), CountingRecommender.by_evidence(TRANSITIONS, sources[TRANSITIONS], 24))
     lists = [rival.recommend(day, 2).tolist() for rival in rivals]
     relevant = [
         users.relevant.items[start:end].tolist()
         for start, end in zip(users.relevant.offsets, users.relevant.offsets[1:], strict=False)
     ]
     before = ([own.tolist() for own in users.histories.items], [own.tolist() for own in users.seen],
-              {hours: found.tolist() for hours, found in counts.items()}, followers.successors.tolist(),
+              {hours: found.tolist() for hours, found in counts.items()},
+              {name: (source.table.successors.tolist(), source.num_last) for name, source in sources.items()},
               lists)  # fmt: skip
     return before, relevant
 
@@ -128,7 +130,7 @@ def test_an_event_at_or_after_a_cut_off_changes_nothing_that_lies_before_it(spar
         [[1, 3], [1, 2]],
         [[1, 3], [1, 2]],
         {24: [0, 2, 1, 1, 0], 72: [0, 2, 1, 1, 0]},
-        [2, 3],
+        {"transitions_1": ([2, 3], 1), "transitions_2": ([2, 3], 2)},
         [[[2, 4], [3, 4]], [[2, 4], [3, 4]]],
     )
     assert relevant == [[4], [3]]

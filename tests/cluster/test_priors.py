@@ -6,7 +6,7 @@ import torch
 from tests.cluster.worlds import FIELDS, artifact_of
 
 from intentrec.baselines import Additive
-from intentrec.cluster.priors import Prior, prior_of, save_prior
+from intentrec.cluster.priors import Prior, half_lives, prior_of, save_prior
 from intentrec.model.checkpoint import load_artifact, save_artifact
 
 DAY, HOUR = np.array([0, 0, 2, 8]), np.array([0, 0, 0, 8])
@@ -57,6 +57,14 @@ def test_a_prior_is_kept_in_the_model_beside_unchanged_weights(tmp_path):
     assert {name for name in after if after[name] != before[name]} == {"network.json", "manifest.json"}
     save_prior(tmp_path / "m", Prior(1.0, 0.0))
     assert prior_of(load_artifact(tmp_path / "m")) == Prior(1.0, 0.0)
+
+
+def test_half_of_every_window_is_tried_as_half_life():
+    assert half_lives((24, 1)) == (0.5, 12.0)
+
+
+def test_sources_are_what_has_a_weight():
+    assert Prior(1.0, 1.0, evidence=(("after", 0.0), ("near", 0.5))).sources == ("near",)
 
 
 def test_evidence_is_weighed_and_what_the_model_does_not_know_is_left_out():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from tests.cluster.worlds import FIELDS, artifact_of, histories_of
 
-from intentrec.baselines import TransitionTable
+from intentrec.baselines import TRANSITIONS, LastItems, TransitionTable
 from intentrec.cluster import recommenders
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
@@ -49,7 +49,7 @@ def test_popularity_lists_what_is_counted_most_without_what_is_seen_or_not_allow
 def test_transitions_list_what_followed_the_last_known_item_then_what_is_popular(monkeypatch, chunk):
     monkeypatch.setattr(recommenders, "_CHUNK", chunk)
     asked = ([[4, 1], [1, 2, 0], [1, 5], [0]], [[4, 1], [], [], []])
-    recommender = CountingRecommender.following(FOLLOWERS, 1)
+    recommender = CountingRecommender.by_evidence(TRANSITIONS, LastItems(FOLLOWERS), 1)
     assert recommender.name == "transitions_1"
     assert recommender.recommend(day_of(*asked), 3).tolist() == [[2, 3, 5], [3, 2, 4], [2, 4, 1], [2, 4, 1]]
     assert recommender.recommend(day_of(*asked, allowed=(1, 2, 4, 5)), 3).tolist()[1] == [2, 4, 1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.cluster.worlds import FIELDS, artifact_of, histories_of, reranking_for
 
+from intentrec.baselines import LastItems, TransitionTable
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
 from intentrec.cluster.recommenders import ModelRecommender
@@ -35,6 +36,16 @@ def test_with_all_policies_at_zero_the_lists_are_the_models_own(model):
     assert off.name == "m"
     assert off.recommend(day, 4).tolist() == raw.tolist()
     assert off.recommend(day_of(0), 4).shape == (0, 4)
+
+
+def test_evidence_joins_the_candidates_as_at_night(model):
+    table = TransitionTable.of(*(np.array(row) for row in ([1, 2, 3, 4, 5], [8, 8, 8, 8, 8], [1] * 5, [1] * 5)), 8)
+    prior = replace(model.prior, evidence=(("after", 5.0), ("off", 0.0)))
+    day = replace(day_of(20), sources={"after": LastItems(table)})
+    knowing = replace(model, prior=prior)
+    raw = knowing.recommend(day, 4)
+    assert raw.tolist() != model.recommend(day, 4).tolist()
+    assert PolicyRecommender(knowing, reranking_for(8)).recommend(day, 4).tolist() == raw.tolist()
 
 
 def test_policies_choose_from_what_may_be_listed_that_day(model):

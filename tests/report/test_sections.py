@@ -63,7 +63,7 @@ def test_a_night_of_nothing_says_that_no_row_was_rejected_and_no_more(empty_nigh
             ("rank", "recommended", "source", "why"),
             [
                 ("1", "<script>alert(1)</script>", "model", "like [red]Tea[/red]"),
-                ("2", "Pot", "prior", "popular now; for category: Tea"),
+                ("2", "Pot", "prior", "popular now or often next; for category: Tea"),
                 ("3", "Jug", "explore", "drawn at random, chance 12.5%; like Pot"),
                 ("4", "Cup", "fallback", "popular; fills a short list"),
                 ("5", "Mug", "pinned", "pinned by a rule"),

@@ -32,7 +32,7 @@ def test_piped_every_row_is_one_plain_line(full_night):
         "What recommendations.policies cost and buy: figure coverage at 10, without 0.0000, with 0.5000",
         "User ann: history: <b>Tea</b> · Kanne 茶  [31m",
         "User ann: rank 1, recommended <script>alert(1)</script>, source model, why like [red]Tea[/red]",
-        "User ann: rank 2, recommended Pot, source prior, why popular now; for category: Tea",
+        "User ann: rank 2, recommended Pot, source prior, why popular now or often next; for category: Tea",
         "User ann: rank 3, recommended Jug, source explore, why drawn at random, chance 12.5%; like Pot",
         "User ann: rank 4, recommended Cup, source fallback, why popular; fills a short list",
         "User ann: rank 5, recommended Mug, source pinned, why pinned by a rule",

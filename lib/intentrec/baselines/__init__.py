@@ -2,7 +2,15 @@
 
 from intentrec.baselines.counting import popularity, transitions
 from intentrec.baselines.factors import FactorRules, Factors
-from intentrec.baselines.names import TRANSITIONS, decayed_name, is_baseline, popularity_name, window_of
+from intentrec.baselines.names import (
+    TRANSITIONS,
+    decayed_name,
+    is_baseline,
+    popularity_name,
+    reach_of,
+    transitions_name,
+    window_of,
+)
 from intentrec.baselines.neighbours import NeighbourRules, SessionNeighbours
 from intentrec.baselines.scores import (
     Additive,
@@ -42,7 +50,9 @@ __all__ = [
     "popularity",
     "popularity_counts",
     "popularity_name",
+    "reach_of",
     "transitions",
+    "transitions_name",
     "weighted_sum",
     "window_of",
 ]

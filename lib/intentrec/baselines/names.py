@@ -1,7 +1,6 @@
 """What METRICS and GATE_DECISIONS call the baselines."""
 
-TRANSITIONS = "transitions_1"
-_POPULARITY, _DECAYED = "popularity_", "decayed_popularity_"
+_POPULARITY, _DECAYED, _TRANSITIONS = "popularity_", "decayed_popularity_", "transitions_"
 
 
 def popularity_name(hours: int) -> str:
@@ -17,6 +16,19 @@ def window_of(name: str) -> int:
 def decayed_name(half_life_hours: float) -> str:
     """Name the popularity that fades."""
     return f"{_DECAYED}{half_life_hours:g}h"
+
+
+def transitions_name(reach: int) -> str:
+    """Name what follows within so many events of each of the user's last so many."""
+    return f"{_TRANSITIONS}{reach}"
+
+
+def reach_of(name: str) -> int:
+    """Return the events that ``transitions_name`` named."""
+    return int(name.removeprefix(_TRANSITIONS))
+
+
+TRANSITIONS = transitions_name(1)  # the baseline: what came directly after the last item
 
 
 def is_baseline(name: str) -> bool:

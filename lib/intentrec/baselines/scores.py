@@ -216,6 +216,24 @@ class LastItems:
             last_BL[row, self.num_last - len(known) :] = known
         return self.table.evidence(last_BL, self.decay)
 
+    def reasons(self, history: Indices, items_K: Indices) -> NDArray[np.int64]:
+        """Return the one of the user's last items that says most for each of some items; 0 where none says anything.
+
+        Args:
+            history: item indices of the user, oldest first.
+            items_K: listed items.
+        """
+        best_K, reason_K = np.zeros(len(items_K)), np.zeros(len(items_K), np.int64)
+        num_rows = len(self.table.offsets) - 1
+        known = history[(history > 0) & (history < num_rows)][::-1][: self.num_last]
+        for step, item in enumerate(known.tolist()):
+            own = slice(self.table.offsets[item], self.table.offsets[item + 1])
+            shares_V = dict(zip(self.table.successors[own].tolist(), self.table.shares[own].tolist(), strict=True))
+            said_K = np.array([shares_V.get(listed, 0.0) for listed in items_K.tolist()]) * self.decay**step
+            reason_K = np.where(said_K > best_K, item, reason_K)
+            best_K = np.maximum(said_K, best_K)
+        return reason_K
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceBaseline:

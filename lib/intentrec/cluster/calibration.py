@@ -4,14 +4,16 @@ U lists, one per user and day   Q queries of a user   D width
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from intentrec.cluster.judging import JudgedDay
-from intentrec.cluster.priors import Prior
-from intentrec.cluster.recommenders import ModelRecommender, encoded
+from intentrec.cluster.mixing import fit_mix
+from intentrec.cluster.priors import Prior, half_lives
+from intentrec.cluster.recommenders import ModelRecommender, encoded, evidence_for
 from intentrec.metrics import ranking_metrics
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Field
@@ -21,24 +23,21 @@ WEIGHTS = (64.0, 8.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7, 0.3, 0.0)
 SHRINKS = (64.0, 16.0, 4.0, 0.0)  # events
 _HALF_LIFE_AT = ((64.0, 64.0), (2.0, 16.0), (1.0, 4.0))  # (weight, shrink) that the half-life is chosen with
 _MAX_LISTS = 6000  # the standard error of NDCG is then below 0.005
-
-
-def half_lives(hours: Sequence[int]) -> tuple[float, ...]:
-    """Return the half-lives that are tried, in hours: half of every window."""
-    return tuple(length / 2 for length in sorted(hours))
+_MAX_CLIMBED = 2000  # of these the climb with evidence sees a part: hundreds of mixes are judged, each in 0.1 s
 
 
 def fit_prior(scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDay], k: int) -> tuple[Prior, float]:
-    """Choose half-life, weight and shrinkage by NDCG@k on validation days.
+    """Choose half-life, weight and shrinkage, and the weights of evidence, by NDCG@k on validation days.
 
     Popularity needs no evidence, the network has to earn its share: of all weights and shrinkages whose mean lies
     within one standard error of the best one's, the one nearest to popularity is taken (first more shrinkage, then
     more weight). Days of their own, each with the popularity of the night before it, make the choice, as at night.
+    Where the days have sources, ``fit_mix`` climbs on from there; its mix has to be better by a standard error too.
 
     Args:
         scorer: the model, trained on what lies before the validation days.
         fields: tonight's event features.
-        days: the validation days.
+        days: the validation days; the sources of the first are tried.
         k: length of the list.
 
     Returns:
@@ -46,28 +45,42 @@ def fit_prior(scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDa
 
     Source: the one-standard-error rule, Breiman et al., Classification and Regression Trees (1984), section 3.4.3.
     """
-    some = [JudgedDay(day.users.first(_MAX_LISTS // len(days)), day.counts, day.allowed) for day in days]
+    some = _first(days, _MAX_LISTS)
     queries = [encoded(scorer, fields, day.users) for day in some]
     lives = half_lives(tuple(some[0].counts))
     center = Prior(lives[-1], 0.0).around(torch.cat(queries))
     if not center.center:
         return center, float("nan")
 
-    def quality(half_life: float, weight: float, shrink: float) -> NDArray[np.float64]:
-        prior = Prior(half_life, weight, shrink, center.center)
+    said = [evidence_for(day, day.sources) for day in some]
+
+    def quality(prior: Prior) -> NDArray[np.float64]:
         recommender = ModelRecommender("", scorer, fields, prior)
-        pairs = zip(some, queries, strict=True)
-        lists = ((day, recommender.best(day, queries_UQD, {}, k)) for day, queries_UQD in pairs)
+        asked = zip(some, queries, said, strict=True)
+        lists = ((day, recommender.best(day, queries_UQD, evidence, k)) for day, queries_UQD, evidence in asked)
         return np.concatenate(
             [ranking_metrics(items_UK, day.users.relevant, k)["ndcg"] for day, items_UK in lists if len(items_UK)]
         )
 
-    best = {life: max(quality(life, *at).mean() for at in _HALF_LIFE_AT) for life in lives}
+    mean = center.center
+    best = {life: max(quality(Prior(life, *at, mean)).mean() for at in _HALF_LIFE_AT) for life in lives}
     life = max(best, key=lambda hours: best[hours])
-    tried = [(weight, shrink) for shrink in SHRINKS for weight in WEIGHTS if weight or not shrink]
-    qualities = [quality(life, *mix) for mix in tried]
+    tried = [Prior(life, weight, shrink, mean) for shrink in SHRINKS for weight in WEIGHTS if weight or not shrink]
+    qualities = [quality(prior) for prior in tried]
     place = nearest_to_popularity(qualities)
-    return Prior(life, *tried[place], center.center), float(qualities[place].mean())
+    chosen, values = tried[place], qualities[place]
+    if some[0].sources:
+        start = replace(chosen, evidence=tuple((name, 0.0) for name in sorted(some[0].sources)))
+        mixed, _ = fit_mix(scorer, fields, _first(some, _MAX_CLIMBED), k, start)
+        both = [values, quality(mixed)]
+        place = nearest_to_popularity(both)
+        chosen, values = (start, mixed)[place], both[place]
+    return chosen, float(values.mean())
+
+
+def _first(days: Sequence[JudgedDay], num_lists: int) -> list[JudgedDay]:
+    """Return as many lists of every day as give so many in all."""
+    return [replace(day, users=day.users.first(num_lists // len(days))) for day in days]
 
 
 def recentered(prior: Prior, scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDay]) -> Prior:

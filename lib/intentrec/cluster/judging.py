@@ -3,15 +3,24 @@
 U users   V items + 1 (0 is padding)   P pairs of items
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from intentrec.baselines import Source, TransitionTable, popularity, popularity_counts
+from intentrec.baselines import (
+    LastItems,
+    Source,
+    TransitionTable,
+    popularity,
+    popularity_counts,
+    reach_of,
+    transitions,
+)
 from intentrec.cluster.catalogue import Numbers
 from intentrec.config import EvaluationConfig
 from intentrec.examples import Night
@@ -20,6 +29,7 @@ from intentrec.model.inference import Histories
 
 Indices = NDArray[np.int64]
 Counts = Mapping[int, Indices]  # window in hours -> events of every item [V]
+NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +152,25 @@ def collect_transitions(counted: DataFrame, num_items: int) -> TransitionTable:
         rows[name].to_numpy() for name in ("item_index", "successor_index", "weight", "total")
     )
     return TransitionTable.of(item_P, successor_P, weight_P, total_P, num_items)
+
+
+def collect_sources(
+    events: DataFrame, cutoff: datetime, names: Iterable[str], pause: timedelta, num_items: int
+) -> dict[str, LastItems]:
+    """Count what followed what before a cut-off, once for each named source.
+
+    Args:
+        events: rows of ``Night.events``.
+        cutoff: aware instant; events at it or later are not counted.
+        names: of ``transitions_name``.
+        pause: pairs further apart in time are not counted.
+        num_items: greatest item index.
+
+    Returns:
+        Name -> what is said by as many of a user's last items as a successor may lie behind.
+    """
+    tables = {
+        name: collect_transitions(transitions(events, cutoff, NUM_SUCCESSORS, pause, reach_of(name)), num_items)
+        for name in sorted(set(names))
+    }
+    return {name: LastItems(table, reach_of(name)) for name, table in tables.items()}

@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from intentrec.cluster.calibration import half_lives
 from intentrec.cluster.candidates import candidates_of
 from intentrec.cluster.judging import JudgedDay
-from intentrec.cluster.priors import Prior
+from intentrec.cluster.priors import Prior, half_lives
 from intentrec.cluster.recommenders import encoded, evidence_for
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Field

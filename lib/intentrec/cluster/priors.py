@@ -60,6 +60,11 @@ class Prior:
         """Return what the network adds to an item for everybody, float32 [V]: it goes out with the mean query."""
         return torch.zeros(num_rows) if bias_V is None or self.center else bias_V
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the names of the evidence that has a weight."""
+        return tuple(name for name, weight in self.evidence if weight)
+
     def additive(self, found: Mapping[str, Additive], num_items: int) -> Additive | None:
         """Return what the evidence adds to each user's scores; None where none has a weight.
 
@@ -75,6 +80,11 @@ class Prior:
         if not len(queries_BQD):
             return self
         return replace(self, center=tuple(queries_BQD.double().mean(dim=(0, 1)).float().tolist()))
+
+
+def half_lives(hours: Sequence[int]) -> tuple[float, ...]:
+    """Return the half-lives that are tried, in hours: half of every window."""
+    return tuple(length / 2 for length in sorted(hours))
 
 
 def save_prior(

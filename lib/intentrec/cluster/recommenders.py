@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intentrec.baselines import (
-    TRANSITIONS,
     Additive,
     EvidenceBaseline,
-    LastItems,
     PopularityBaseline,
     Source,
-    TransitionTable,
     decayed_name,
     log_shares,
     popularity_name,
@@ -68,11 +65,6 @@ class CountingRecommender:
         return cls(decayed_name(half_life_hours), lambda counts: faded(counts, half_life_hours))
 
     @classmethod
-    def following(cls, table: TransitionTable, hours: int) -> "CountingRecommender":
-        """Recommend what followed the last item; the popularity of a window fills the list."""
-        return cls.by_evidence(TRANSITIONS, LastItems(table), hours)
-
-    @classmethod
     def by_evidence(cls, name: str, source: Source, hours: int) -> "CountingRecommender":
         """Recommend what a source finds by the user's items; the popularity of a window fills the list."""
         filler = PopularityBaseline.of
@@ -114,8 +106,7 @@ class ModelRecommender:
     def recommend(self, day: JudgedDay, k: int) -> Indices:
         """Return items_UK, best first, 0 where there is none."""
         queries_UQD = encoded(self.scorer, self.fields, day.users)
-        wanted = {name for name, weight in self.prior.evidence if weight}
-        return self.best(day, queries_UQD, evidence_for(day, wanted), k)
+        return self.best(day, queries_UQD, evidence_for(day, self.prior.sources), k)
 
     def best(self, day: JudgedDay, queries_UQD: Tensor, evidence: Mapping[str, Additive], k: int) -> Indices:
         """Return the items_UK for queries that the network gave; the same queries and evidence serve many priors."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentrec.cluster.judging import Indices, JudgedDay
-from intentrec.cluster.recommenders import ModelRecommender, known_to, masked
+from intentrec.cluster.recommenders import ModelRecommender, evidence_for, known_to, masked, ragged
 from intentrec.cluster.reranking import Asking, NewItems, Reranking, rerank
 from intentrec.metrics import Figure, bootstrap_means, coverage, intent_coverage, intra_list_diversity, ranking_metrics
 from intentrec.model.inference import Histories
@@ -25,7 +25,7 @@ class PolicyRecommender:
     """A model whose candidates go through the policies, as they do at night.
 
     Attributes:
-        model: makes the candidates; its prior without evidence, as at night.
+        model: makes the candidates.
         how: the policies.
     """
 
@@ -44,6 +44,7 @@ class PolicyRecommender:
         prior_V[:size] += model.prior.item_scores(model.scorer.bias_V, size).numpy()
         bias_V = masked(prior_V[:size], day.allowed[:size])
         new = NewItems(model.scorer, self.how, np.where(day.allowed, prior_V, -np.inf).astype(np.float32))
+        added = model.prior.additive(evidence_for(day, model.prior.sources), size - 1)
         lists = [np.zeros((0, k), dtype=np.int64)]
         for start in range(0, len(day.users), _CHUNK):
             own, users = slice(start, start + _CHUNK), day.users
@@ -54,7 +55,11 @@ class PolicyRecommender:
             queries_BQD = model.prior.personal(said.queries_BQD, past.items)
             seen = users.seen[own]
             excluded = Ragged.of([items[items < size] for items in seen])
-            pool = top_k(queries_BQD, model.scorer.items_VD, self.how.pool(k), bias_V=bias_V, excluded=excluded)
+            additive = None if added is None else ragged(added, slice(start, start + len(seen)))
+            pool = top_k(
+                queries_BQD, model.scorer.items_VD, self.how.pool(k), bias_V=bias_V, excluded=excluded,
+                additive=additive,
+            )  # fmt: skip
             seeds_B = user_seeds([str(user) for user in users.users_U[own].tolist()], self.how.night)
             found = rerank(
                 (pool.items_BK.numpy(), pool.scores_BK.numpy().astype(np.float64)),

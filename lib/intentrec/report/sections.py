@@ -151,7 +151,7 @@ def _sample(user: SampleUser) -> Section:
 def _why(item: SampleItem) -> str:
     """Say in words why a row is there."""
     reasons = {
-        "prior": ["popular now"],
+        "prior": ["popular now or often next"],
         "fallback": ["popular; fills a short list"],
         "pinned": ["pinned by a rule"],
         "explore": ["drawn at random" if item.chance is None else f"drawn at random, chance {item.chance:.1%}"],

@@ -15,6 +15,8 @@ from tests.cluster.worlds import (
     scores_BV,
 )
 
+from intentrec.baselines import LastItems, TransitionTable
+from intentrec.cluster.priors import Prior
 from intentrec.cluster.scoring.cold import ColdStart
 from intentrec.cluster.scoring.columns import FALLBACK, MODEL, Lists
 from intentrec.cluster.scoring.lists import ListMaker
@@ -185,3 +187,43 @@ def test_users_with_enough_events_are_scored_by_the_model_whatever_their_segment
     assert cold["items"] != plain[1]["items"]
     nobody = replace(COLD, events=0)
     assert lists_of(replace(plan, cold=nobody), histories, seen, ["kids", "kids"]) == plain
+
+
+def following(first, second):
+    """5 is followed by the first item, 2 three times by the second and once by 5."""
+    counts = np.array([2, 2, 5]), np.array([5, second, first]), np.array([1, 3, 1]), np.array([4, 4, 1])
+    return LastItems(TransitionTable.of(*counts, 8), num_last=2)
+
+
+def shares_of(first, second):
+    """5 was last, so its follower has 1; of 2 before it one has 0.7 * 3/4 and 5 itself 0.7 / 4: of 1.7 in all."""
+    shares_V = np.zeros(9)
+    shares_V[[first, second, 5]] = np.array([1, 0.525, 0.175]) / 1.7
+    return np.log1p(1000 * shares_V)
+
+
+def test_evidence_of_the_last_items_joins_the_scores_and_is_the_reason(tmp_path):
+    artifact = artifact_of(8)
+    alone = scores_BV(artifact, ONE_USER, plan_of(8, 3))[0]
+    *_, second, first = [item for item in np.argsort(-alone, kind="stable") if item not in (0, 5)]  # the worst two
+    prior = Prior(12.0, 0.0, evidence=(("after", 100.0),))
+    plan = plan_of(8, 3, artifact, tmp_path / "m", prior=prior, sources={"after": following(first, second)})
+    (row,) = lists_of(plan, ONE_USER, [[5]])
+    names = listed(row, "item_id", "source", "because_item_id")
+    assert names[:2] == [(f"i{first:02d}", "prior", "i05"), (f"i{second:02d}", "prior", "i02")]
+    wanted = alone + 100 * shares_of(first, second)
+    assert [score for (score,) in listed(row, "score")][:2] == pytest.approx(wanted[[first, second]], abs=1e-3)
+    best = max((item for item in range(1, 9) if item not in (5, first, second)), key=lambda item: alone[item])
+    assert names[2][:2] == (f"i{best:02d}", "model")
+
+
+def test_evidence_of_users_with_few_events_is_trusted_as_the_model_is(tmp_path):
+    artifact = artifact_of(8)
+    prior = Prior(12.0, 0.0, evidence=(("after", 3.0),))
+    plan = plan_of(8, 3, artifact, tmp_path / "m", prior=prior, sources={"after": following(6, 7)}, cold=COLD)
+    model = scores_BV(artifact, ONE_USER, plan)[0] + 3 * shares_of(6, 7)
+    mixed = 0.5 * model + 0.5 * COLD.popularity_SV[1]
+    (row,) = lists_of(plan, ONE_USER, [[]], ["kids"])
+    best = np.argsort(-mixed[1:], kind="stable")[:3] + 1
+    assert listed(row, "item_id") == [(plan.items[item],) for item in best]
+    assert [score for (score,) in listed(row, "score")] == pytest.approx(mixed[best], abs=1e-5)

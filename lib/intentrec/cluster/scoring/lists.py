@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intentrec.baselines import Additive
 from intentrec.cluster.judging import Indices
-from intentrec.cluster.recommenders import known_to, masked
+from intentrec.cluster.recommenders import known_to, masked, ragged
 from intentrec.cluster.reranking import Asking, NewItems, Scores, rerank
 from intentrec.cluster.scoring.columns import EXPLORE, FALLBACK, MODEL, PRIOR, Lists, Said, Users
+from intentrec.cluster.scoring.evidence import added_at, added_to, followed_items
 from intentrec.cluster.scoring.limits import fill_places, keep_limits
 from intentrec.cluster.scoring.plan import ScoringPlan
 from intentrec.model.inference import Encoded, Histories, Scorer
@@ -57,7 +59,7 @@ class ListMaker:
         said = self._scorer.encode(known)
         queries_BQD = self._prior.personal(said.queries_BQD, users.items)
         lists = self._kept(self._best(queries_BQD, said, users), queries_BQD, users)
-        lists = self._filled(self._with_reasons(lists, said, known.items), users.seen)
+        lists = self._filled(self._with_reasons(lists, said, known.items, users), users.seen)
         return lists, (said, self._scorer.labels)
 
     def _best(self, queries_BQD: Tensor, said: Encoded, users: Users) -> Lists:
@@ -76,7 +78,7 @@ class ListMaker:
             chosen = rerank(pool, new, asking, how, self._plan.k)
             items_BK, scores_BK, propensity_BK = chosen.items_BK, chosen.scores_BK, chosen.propensity_BK
         sources_BK = lists.sources_BK
-        if self._plan.bias_V.any() or self._plan.cold is not None:
+        if self._plan.bias_V.any() or self._plan.cold is not None or self._plan.sources:
             alone_BM, _ = self._top(queries_BQD, users.seen, self._network_V, self._plan.pool)
             raised_BK = _within(items_BK, pool[0]) & ~_within(items_BK, alone_BM)
             sources_BK = np.where(raised_BK, PRIOR, MODEL).astype(np.int8)
@@ -87,7 +89,8 @@ class ListMaker:
 
     def _candidates(self, queries_BQD: Tensor, users: Users, depth: int) -> tuple[Indices, Scores]:
         """Return the best items_BM and scores_BM; of users with few events together with their segment's popularity."""
-        items_BM, scores_BM = self._top(queries_BQD, users.seen, self._mixed_V, depth)
+        added = added_to(self._plan, users.items, self._num_known - 1)
+        items_BM, scores_BM = self._top(queries_BQD, users.seen, self._mixed_V, depth, added)
         cold = self._plan.cold
         if cold is None:
             return items_BM, scores_BM
@@ -102,13 +105,19 @@ class ListMaker:
             popular_V = torch.from_numpy(cold.popularity_SV[segment, : self._num_known])
             bias_V = trust * self._mixed_V + (1 - trust) * popular_V
             own = trust * queries_BQD[torch.from_numpy(rows)]
-            items_BM[rows], scores_BM[rows] = self._top(own, [users.seen[row] for row in rows], bias_V, depth)
+            added = added_to(self._plan, [users.items[row] for row in rows], self._num_known - 1)
+            if added is not None:
+                added = added._replace(values=np.float32(trust) * added.values)
+            items_BM[rows], scores_BM[rows] = self._top(own, [users.seen[row] for row in rows], bias_V, depth, added)
         return items_BM, scores_BM
 
-    def _top(self, queries_BQD: Tensor, seen: Sequence[Indices], bias_V: Tensor, depth: int) -> tuple[Indices, Scores]:
+    def _top(
+        self, queries_BQD: Tensor, seen: Sequence[Indices], bias_V: Tensor, depth: int, added: Additive | None = None
+    ) -> tuple[Indices, Scores]:
         assert self._scorer is not None
         excluded = Ragged.of([own[own < self._num_known] for own in seen])
-        found = top_k(queries_BQD, self._scorer.items_VD, depth, bias_V=bias_V, excluded=excluded)
+        additive = None if added is None else ragged(added, slice(0, len(seen)))
+        found = top_k(queries_BQD, self._scorer.items_VD, depth, bias_V=bias_V, excluded=excluded, additive=additive)
         return found.items_BK.numpy(), found.scores_BK.numpy().astype(np.float64)
 
     def _kept(self, lists: Lists, queries_BQD: Tensor | None, users: Users) -> Lists:
@@ -125,12 +134,12 @@ class ListMaker:
             )
             return Found(items_RN, scores_RN, items_RN[:, -1] > 0)
 
-        pins_BP = self._scores_of(view.pin_items_P, queries_BQD, len(users))
+        pins_BP = self._scores_of(view.pin_items_P, queries_BQD, users.items)
         return keep_limits(view, self._plan.num_rules, lists, users.seen, deeper, pins_BP)
 
-    def _scores_of(self, items_P: Indices, queries_BQD: Tensor | None, num_users: int) -> Scores:
+    def _scores_of(self, items_P: Indices, queries_BQD: Tensor | None, items: Sequence[Indices]) -> Scores:
         """Return the model's scores_BP of pinned items; 0 for an item that it does not know."""
-        scores_BP = np.zeros((num_users, len(items_P)))
+        scores_BP = np.zeros((len(items), len(items_P)))
         if queries_BQD is None or self._scorer is None:
             return scores_BP
         known_P = np.flatnonzero(items_P < self._num_known)
@@ -139,13 +148,20 @@ class ListMaker:
         bias_P = bias_P + torch.from_numpy(self._plan.bias_V)[own_P]
         vectors_PD = self._scorer.items_VD[own_P]  # multiplied one by one: other users change no bit
         scores_BP[:, known_P] = ((queries_BQD[:, :, None] * vectors_PD).sum(dim=3).amax(dim=1) + bias_P).numpy()
-        return scores_BP
+        added = added_to(self._plan, items, self._num_known - 1)
+        return scores_BP + added_at(added, len(items), items_P)
 
-    def _with_reasons(self, lists: Lists, said: Encoded, past: Sequence[Indices]) -> Lists:
-        """Name for every place the nearest past item, and the likeliest of the item's own categories: its intent."""
+    def _with_reasons(self, lists: Lists, said: Encoded, past: Sequence[Indices], users: Users) -> Lists:
+        """Name for every place a past item and its intent, the likeliest of the item's own categories.
+
+        The past item is the nearest one; where the prior raised the place, the one that the item often follows.
+        """
         assert self._scorer is not None
         known_BK = np.where(lists.items_BK < self._num_known, lists.items_BK, 0)
         because_BK = self._scorer.nearest(torch.from_numpy(known_BK), past).numpy()
+        raised_BK = np.where(lists.sources_BK == PRIOR, known_BK, 0)
+        followed_BK = followed_items(self._plan, users.items, raised_BK)
+        because_BK = np.where(followed_BK > 0, followed_BK, because_BK)
         if "category" not in said.heads:
             return replace(lists, because_BK=because_BK)
         own_BKC = self._categories_VC[np.where(lists.items_BK < len(self._categories_VC), lists.items_BK, 0)]

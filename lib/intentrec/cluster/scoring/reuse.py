@@ -3,8 +3,8 @@
 A list is a function of the plan and the user's row of HISTORIES. A hash of both stands beside every published list, so
 what is reused equals what scoring would give, whichever night it comes from. It can only be where the plan is the same:
 the model, what may be recommended, rules, config, package, and tonight's popularity as far as the prior weighs it. With
-``prior.weight`` above 0 popularity moves all scores with every event, and all users are scored. A list with fallback
-rows is never reused: they change with the popularity of the night.
+``prior.weight`` or a weight of evidence above 0 every event moves scores, and all users are scored. A list with
+fallback rows is never reused: they change with the popularity of the night.
 """
 
 import hashlib
