@@ -5,6 +5,7 @@ from datetime import date
 
 from intentrec.config import load_config
 from intentrec.doctor.inputs import check_inputs
+from intentrec.tables import RULE_KINDS
 
 DAY = date(2024, 5, 1)
 CONFIG = """\
@@ -74,3 +75,16 @@ def test_rows_that_are_none_of_their_format_fail(tmp_path):
 def test_a_column_without_any_time_is_told_to_be_mapped_elsewhere(tmp_path):
     found = checked(tmp_path, [row(at="noon"), row(at="noon", did="search")])[1].findings
     assert found[0].remedy == "map another column to input.events.0.columns.occurred_at"
+
+
+def test_rules_are_opened_too_and_a_kind_that_there_is_not_is_named(tmp_path):
+    rows = [row(), row(did="search")]
+    good = "input.rules={path: rules.csv, format: csv, columns: {rule: name, kind: kind}}"
+    (tmp_path / "rules.csv").write_text(f"name,kind\na,{min(RULE_KINDS)}\n")
+    assert checked(tmp_path, rows, good)[0] == [("PASS", "input"), ("PASS", "input")]
+    assert checked(tmp_path, rows, good.replace("rules.csv", "none.csv"))[0][1] == ("FAIL", "input")
+    assert checked(tmp_path, rows, good.replace("rule: name", "rule: label"))[0][1] == ("FAIL", "columns")
+    (tmp_path / "rules.csv").write_text("name,kind\na,elligible\n")
+    levels, found = checked(tmp_path, rows, good)
+    assert levels[1] == ("FAIL", "rules")
+    assert "input.rules.0: kind elligible" in str(found.findings[1])

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from intentrec.config import Action, Config, Derived, EventSource, Snapshot, cutoff_of
+from intentrec.config import Action, Config, Derived, EventSource, RulesSource, Snapshot, cutoff_of
 from intentrec.doctor.findings import Finding, misconfigured, passed, warned
 from intentrec.errors import InputError
-from intentrec.events import columns_of, columns_of_snapshot, micros_of
+from intentrec.events import columns_of, columns_of_rules, columns_of_snapshot, micros_of
 from intentrec.logs import Asked, LogFile, find_local_files, read_head
 from intentrec.logs.opening import DamagedFileError, ForeignFileError
 from intentrec.starter.profiles import micros
+from intentrec.tables import RULE_KINDS
 
 _ROWS = 5_000  # of a file
 _MOST = 0.5  # of the rows; more say that the config is wrong, fewer that rows are
@@ -37,9 +38,13 @@ def check_inputs(config: Config, run_date: date) -> SeenLogs:
     for kind in ("items", "users"):
         snapshot: Snapshot | None = getattr(config.input, kind)
         if snapshot is not None:
-            own, more = _snapshot(snapshot, kind, run_date)
+            own, more = _snapshot(snapshot, f"input.{kind}", columns_of_snapshot(snapshot, kind), run_date)
             findings += own
             files += more
+    for number, rules in enumerate(config.input.rules):
+        own, more = _snapshot(rules, f"input.rules.{number}", columns_of_rules(rules), run_date)
+        findings += own
+        files += more
     return SeenLogs(tuple(findings), tuple(files))
 
 
@@ -52,7 +57,7 @@ def _features(config: Config) -> Iterator[Finding]:
         yield misconfigured("config", found, remedy)
 
 
-def _needs_spark(source: EventSource | Snapshot) -> bool:
+def _needs_spark(source: EventSource | Snapshot | RulesSource) -> bool:
     return source.format == "delta" or ("://" in source.path and not source.path.startswith("file://"))
 
 
@@ -80,19 +85,28 @@ def _source(
     return faults or [good], files
 
 
-def _snapshot(snapshot: Snapshot, kind: str, run_date: date) -> tuple[list[Finding], tuple[LogFile, ...]]:
-    where = f"input.{kind}"
+def _snapshot(
+    snapshot: Snapshot | RulesSource, where: str, columns: Mapping[str, str | Derived], run_date: date
+) -> tuple[list[Finding], tuple[LogFile, ...]]:
     if _needs_spark(snapshot):
         return [warned("input", f"{where}: {snapshot.path} is read by Spark alone", "nothing")], ()
     try:
         files = find_local_files(snapshot, run_date)
     except InputError as error:
         return [misconfigured("input", f"{where}.path: {error}", "correct the path, or deliver the files")], ()
-    columns: dict[str, str | Derived] = dict(columns_of_snapshot(snapshot, kind))
     nested = [name for name in columns if name == "categories" or name.startswith("attribute_")]
-    rows, refusal = _rows(files, Asked.of(snapshot.format, columns, nested, snapshot.options), where)
+    rows, refusal = _rows(files, Asked.of(snapshot.format, dict(columns), nested, snapshot.options), where)
     good = passed("input", f"{where}: {len(files)} files, {len(rows):,} rows looked at")
-    return [refusal or good], files
+    return [refusal or _unknown_kind(rows, where) or good], files
+
+
+def _unknown_kind(rows: Rows, where: str) -> Finding | None:
+    """Name the first rule of a kind that there is not: ingest_events would refuse the run."""
+    for row in rows:
+        kind = row.get("rule_kind")
+        if kind is not None and kind not in RULE_KINDS:
+            return misconfigured("rules", f"{where}: kind {kind}", f"take one of {', '.join(sorted(RULE_KINDS))}")
+    return None
 
 
 def _rows(files: Sequence[LogFile], asked: Asked, where: str) -> tuple[Rows, Finding | None]:
