@@ -61,7 +61,7 @@ def write_config(folder: Path, logs: Path) -> Path:
 def write_rules(config: Path, logs: Path) -> None:
     """Write some rules that every list can keep, and put them into the config."""
     rules = [
-        {"rule": "no gifts for the new", "kind": "exclude", "item_field": "categories", "item_value": "gift",
+        {"rule": "not for the new", "kind": "exclude", "item_field": "item_id", "item_value": "i29",
          "user_field": "segment", "user_value": "new"},
         {"rule": "mixed", "kind": "cap", "item_field": "categories", "amount": 4},
         {"rule": "buy again", "kind": "seen", "action": "buy", "days": 2},
