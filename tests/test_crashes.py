@@ -42,7 +42,6 @@ def test_every_commit_rename_and_fsync_of_the_package_has_its_crash_points() -> 
                 found[f"{file.relative_to(LIB)}:{node.name}"] = names
     assert set(found) == {
         "io/warehouse.py:commit_to",
-        "keeping/receipts.py:write_receipt",
         "model/manifest.py:write_folder",
         "report/files.py:put_text",
     }

@@ -18,6 +18,7 @@ from intentrec.report.data import (
     Trade,
 )
 from intentrec.report.document import render_report, write_report
+from intentrec.report.files import put_text
 from intentrec.report.monitoring import write_monitoring
 from intentrec.report.summary import print_summary
 from intentrec.report.tracking import mirror_night
@@ -40,6 +41,7 @@ __all__ = [
     "collect_report",
     "mirror_night",
     "print_summary",
+    "put_text",
     "render_report",
     "write_monitoring",
     "write_report",
