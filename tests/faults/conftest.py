@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from tests import generated
 from tests.running import Flow
 from tests.tables_oracle import contents
@@ -11,7 +12,7 @@ from intentrec.config import STAGES
 
 
 @pytest.fixture(scope="session")
-def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flow]:
+def before(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flow]:
     """Return the warehouse as each stage of the second night finds it, and under `end` as the night leaves it."""
     folder = tmp_path_factory.mktemp("faults")
     logs = generated.write_logs(folder / "logs")
@@ -20,13 +21,13 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flow]:
     second_day.unlink()
     start = Flow.at(folder / STAGES[0], logs)
     generated.write_rules(start.config, logs)
-    done = start.process(generated.FIRST_NIGHT)
+    done = start.forked(generated.FIRST_NIGHT)
     assert done.returncode == 0, done.stderr
     second_day.write_text(rows + "{broken\n")  # so that every table is written
     found = {STAGES[0]: start}
     for stage, following in zip(STAGES, (*STAGES[1:], "end"), strict=True):
         found[following] = found[stage].copied_to(folder / following)
-        done = found[following].process(generated.SECOND_NIGHT, "--only", stage)
+        done = found[following].forked(generated.SECOND_NIGHT, "--only", stage)
         assert done.returncode == 0, done.stderr
     return found
 

@@ -13,13 +13,13 @@ KEPT_FOR_EVER = {MODELS.name, GATE_DECISIONS.name}  # the model made without a c
 
 def test_a_night_filled_in_leaves_later_ones_alone_until_they_run_again(before, undisturbed, tmp_path: Path) -> None:
     mixed = Flow.at(tmp_path / "mixed", before["end"].logs)
-    done = mixed.process(SECOND_NIGHT)
+    done = mixed.forked(SECOND_NIGHT)
     assert done.returncode == 0, done.stderr
     later = contents(mixed.warehouse, run_date=SECOND_NIGHT)
-    done = mixed.process(FIRST_NIGHT)
+    done = mixed.forked(FIRST_NIGHT)
     assert done.returncode == 0, done.stderr
     assert contents(mixed.warehouse, run_date=SECOND_NIGHT) == later
-    done = mixed.process(SECOND_NIGHT)
+    done = mixed.forked(SECOND_NIGHT)
     assert done.returncode == 0, done.stderr
     assert "ingest_events skipped" in done.stdout
     assert "build_examples skipped" not in done.stdout  # its champion is another one now

@@ -38,10 +38,10 @@ def assert_nothing_is_left(copy) -> None:
 def test_a_stage_killed_anywhere_and_run_again_leaves_the_same_tables(copy_before, after, stage, point) -> None:
     began = time.monotonic()
     copy = copy_before(stage)
-    died = copy.process(SECOND_NIGHT, "--only", stage, **{CRASH_VARIABLE: point})
+    died = copy.forked(SECOND_NIGHT, "--only", stage, **{CRASH_VARIABLE: point})
     assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
     assert_nothing_is_lost(copy)
-    again = copy.process(SECOND_NIGHT, "--only", stage)
+    again = copy.forked(SECOND_NIGHT, "--only", stage)
     assert again.returncode == 0, again.stderr
     assert contents(copy.warehouse) == after[stage]
     print(f"\n{stage} killed at {point}, run again: tables equal ({time.monotonic() - began:.0f} s)")
@@ -51,9 +51,9 @@ def test_a_stage_killed_anywhere_and_run_again_leaves_the_same_tables(copy_befor
 @pytest.mark.parametrize("point", REPORT_POINTS)
 def test_a_night_killed_while_it_writes_its_report_writes_it_again(copy_before, undisturbed, point) -> None:
     copy = copy_before("write_recommendations")
-    died = copy.process(SECOND_NIGHT, **{CRASH_VARIABLE: point})
+    died = copy.forked(SECOND_NIGHT, **{CRASH_VARIABLE: point})
     assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
-    again = copy.process(SECOND_NIGHT)
+    again = copy.forked(SECOND_NIGHT)
     assert again.returncode == 0, again.stderr
     assert contents(copy.warehouse) == undisturbed
     assert [*copy.folder.rglob(f"{SECOND_NIGHT}/report.html")]
@@ -85,7 +85,7 @@ def test_a_night_killed_at_any_time_and_run_again_leaves_the_same_tables(
         night.kill()
         night.communicate()
     assert_nothing_is_lost(copy)
-    again = copy.process(SECOND_NIGHT)
+    again = copy.forked(SECOND_NIGHT)
     assert again.returncode == 0, again.stderr
     assert contents(copy.warehouse) == undisturbed
     print(f"\nkilled after {after_s:.1f} of {night_s:.1f} s, run again: tables equal")
@@ -97,10 +97,10 @@ def test_a_first_night_killed_while_it_makes_its_tables_makes_the_rest(copy_befo
     """Tables are made one after the other by one loop: three places of it."""
     copy = copy_before("ingest_events")
     shutil.rmtree(copy.warehouse)
-    died = copy.process(FIRST_NIGHT, **{CRASH_VARIABLE: point})
+    died = copy.forked(FIRST_NIGHT, **{CRASH_VARIABLE: point})
     assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
     for night in (FIRST_NIGHT, SECOND_NIGHT):
-        again = copy.process(night)
+        again = copy.forked(night)
         assert again.returncode == 0, again.stderr
     held = contents(copy.warehouse)
     late = {"events_quarantine", "ingested_files"}  # both days' files were there on the first night
@@ -113,13 +113,13 @@ def test_a_first_night_killed_while_it_makes_its_tables_makes_the_rest(copy_befo
 @pytest.mark.parametrize("point", REBUILDING)
 def test_a_rebuild_killed_anywhere_is_refused_until_it_is_repeated(copy_before, undisturbed, point) -> None:
     copy = copy_before("end")
-    died = copy.process(SECOND_NIGHT, "--rebuild", "--only", "ingest_events", **{CRASH_VARIABLE: point})
+    died = copy.forked(SECOND_NIGHT, "--rebuild", "--only", "ingest_events", **{CRASH_VARIABLE: point})
     assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
     halfway = point in (f"{EVENTS.name}:after_layout", f"{EVENTS.name}:before_layout#2")
-    assert copy.process(SECOND_NIGHT, "--only", "ingest_events").returncode == (2 if halfway else 0)
-    again = copy.process(SECOND_NIGHT, "--rebuild", "--only", "ingest_events")
+    assert copy.forked(SECOND_NIGHT, "--only", "ingest_events").returncode == (2 if halfway else 0)
+    again = copy.forked(SECOND_NIGHT, "--rebuild", "--only", "ingest_events")
     assert again.returncode == 0, again.stderr
-    assert copy.process(SECOND_NIGHT).returncode == 0
+    assert copy.forked(SECOND_NIGHT).returncode == 0
     assert contents(copy.warehouse) == undisturbed
     print(f"\nrebuild killed at {point}, repeated: tables equal")
     assert_nothing_is_left(copy)

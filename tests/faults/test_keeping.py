@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from tests import generated
 from tests.generated import FIRST_NIGHT, NUM_USERS, SECOND_NIGHT
 from tests.running import Flow
@@ -32,7 +33,7 @@ POINTS = (
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Flow:
+def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     """Two nights, and rows in quarantine that name one of those who will be erased."""
     folder = tmp_path_factory.mktemp("keeping")
     logs = generated.write_logs(folder / "logs", person=PERSON)
@@ -41,7 +42,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Flow:
     day.write_text(day.read_text() + json.dumps(bad) + "\n" + f'{{"who": "{GONE[1]}", broken\n')
     flow = Flow.at(folder / "filled", logs)
     for night in (FIRST_NIGHT, SECOND_NIGHT):
-        done = flow.process(night)
+        done = flow.forked(night)
         assert done.returncode == 0, done.stderr
     return flow
 
@@ -67,7 +68,7 @@ def test_three_users_leave_no_byte_and_the_next_night_with_the_same_logs_does_no
     copy = filled.copied_to(tmp_path / "copy")
     before = others(copy)
     assert traces(copy)
-    done = copy.process(SECOND_NIGHT, *ASKED, job="erase_users", **KEY)
+    done = copy.forked(SECOND_NIGHT, *ASKED, job="erase_users", **KEY)
     assert done.returncode == 0, done.stderr
     assert not any(user in done.stdout + done.stderr for user in GONE)
     assert traces(copy) == []
@@ -78,13 +79,13 @@ def test_three_users_leave_no_byte_and_the_next_night_with_the_same_logs_does_no
     (logs / f"{THIRD_NIGHT}.json").write_text(text.replace(str(SECOND_NIGHT), str(THIRD_NIGHT)).replace("-3-", "-4-"))
     places = (f"input.events.path={logs}/*.json", f"input.users.path={logs}/users.csv")
     second = others(copy, SECOND_NIGHT)
-    done = copy.process(THIRD_NIGHT, "--set", *places, **KEY)
+    done = copy.forked(THIRD_NIGHT, "--set", *places, **KEY)
     assert done.returncode == 0, done.stderr
     assert traces(copy) == []
     lists = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=THIRD_NIGHT)
     assert len(lists) == NUM_USERS - len(GONE)
     assert others(copy, SECOND_NIGHT) == second
-    without = copy.process(THIRD_NIGHT + timedelta(days=1), "--set", *places, "--only", "ingest_events")
+    without = copy.forked(THIRD_NIGHT + timedelta(days=1), "--set", *places, "--only", "ingest_events")
     assert without.returncode == 7, without.stderr
     print("\nthree users erased: no byte of them is left, before and after the next night with the same logs")
 
@@ -93,9 +94,9 @@ def test_three_users_leave_no_byte_and_the_next_night_with_the_same_logs_does_no
 def test_an_erasure_killed_anywhere_and_run_again_is_complete(spark, filled: Flow, tmp_path: Path, point: str) -> None:
     copy = filled.copied_to(tmp_path / "copy")
     before = others(copy)
-    died = copy.process(SECOND_NIGHT, *ASKED, job="erase_users", **KEY, **{CRASH_VARIABLE: point})
+    died = copy.forked(SECOND_NIGHT, *ASKED, job="erase_users", **KEY, **{CRASH_VARIABLE: point})
     assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
-    again = copy.process(SECOND_NIGHT, *ASKED, job="erase_users", **KEY)
+    again = copy.forked(SECOND_NIGHT, *ASKED, job="erase_users", **KEY)
     assert again.returncode == 0, again.stderr
     assert traces(copy) == []
     assert others(copy) == before
@@ -114,10 +115,10 @@ def test_maintenance_beside_a_night_and_between_its_stages_loses_nothing(copy_be
     _, err = night.communicate()
     assert night.returncode == 0, err
     assert contents(copy.warehouse) == undisturbed
-    done = copy.process(SECOND_NIGHT, *least, job="maintain_tables")
+    done = copy.forked(SECOND_NIGHT, *least, job="maintain_tables")
     assert done.returncode == 0, done.stderr
     assert contents(copy.warehouse) == undisturbed
-    again = copy.process(SECOND_NIGHT)
+    again = copy.forked(SECOND_NIGHT)
     assert again.returncode == 0, again.stderr
     assert contents(copy.warehouse) == undisturbed
     print(f"\nmaintenance {turns} times beside a night: tables equal")
@@ -126,9 +127,9 @@ def test_maintenance_beside_a_night_and_between_its_stages_loses_nothing(copy_be
 @pytest.mark.parametrize("stage", ["build_sessions", "build_examples", "train_model", "write_recommendations"])
 def test_maintenance_before_a_stage_changes_nothing_that_it_sees(copy_before, after, stage: str) -> None:
     copy = copy_before(stage)
-    done = copy.process(SECOND_NIGHT, "--set", "maintenance.retention_hours=0", job="maintain_tables")
+    done = copy.forked(SECOND_NIGHT, "--set", "maintenance.retention_hours=0", job="maintain_tables")
     assert done.returncode == 0, done.stderr
-    done = copy.process(SECOND_NIGHT, "--only", stage)
+    done = copy.forked(SECOND_NIGHT, "--only", stage)
     assert done.returncode == 0, done.stderr
     assert contents(copy.warehouse) == after[stage]
     print(f"\nmaintenance before {stage}: tables equal")

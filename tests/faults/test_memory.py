@@ -63,7 +63,7 @@ def test_a_night_without_room_publishes_nothing_half_and_goes_on_where_there_is_
         reason_of(done.stderr)
     lists = Counter(row["run_date"] for row in rows_of(copy.warehouse, RECOMMENDATIONS))
     assert set(lists.values()) == {NUM_USERS}
-    again = copy.process(SECOND_NIGHT)
+    again = copy.forked(SECOND_NIGHT)
     assert again.returncode == 0, again.stderr
     assert contents(copy.warehouse) == undisturbed
     print(f"\n{done.returncode}: {done.stderr.strip()}")

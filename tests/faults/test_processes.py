@@ -56,6 +56,6 @@ def test_a_dead_process_of_spark_ends_the_night_in_one_line(copy_before, undistu
         assert took < 60
         reason_of(err)
     assert not [*below(night.pid)]
-    assert copy.process(SECOND_NIGHT).returncode == 0
+    assert copy.forked(SECOND_NIGHT).returncode == 0
     assert contents(copy.warehouse) == undisturbed
     print(f"\n{wanted} killed in {stage}: over after {took:.1f} s with {night.returncode}: {err.strip()}")

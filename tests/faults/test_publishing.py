@@ -89,20 +89,20 @@ def test_a_thousand_reads_during_publishing_and_kills_are_complete_versions(copy
 def test_a_withdrawal_killed_anywhere_is_finished_by_the_same_command(copy_before, undisturbed, point) -> None:
     copy = copy_before("end")
     flags = ("--withdraw", "--reason", "all socks")
-    died = copy.process(SECOND_NIGHT, *flags, job="override", **{CRASH_VARIABLE: point})
+    died = copy.forked(SECOND_NIGHT, *flags, job="override", **{CRASH_VARIABLE: point})
     assert died.returncode == -signal.SIGKILL, f"{point} was not reached: {died.stdout}{died.stderr}"
     withdrawn = point == POINTS[1]
     assert {row["run_date"] for row in rows_of(copy.warehouse, RECOMMENDATIONS)} == (
         {FIRST_NIGHT} if withdrawn else {FIRST_NIGHT, SECOND_NIGHT}
     )
-    again = copy.process(SECOND_NIGHT, *flags, job="override")
+    again = copy.forked(SECOND_NIGHT, *flags, job="override")
     assert again.returncode == 0, again.stderr
     assert {row["run_date"] for row in rows_of(copy.warehouse, RECOMMENDATIONS)} == {FIRST_NIGHT}
     told = rows_of(copy.warehouse, GATE_DECISIONS, run_date=SECOND_NIGHT, verdict="withdrawn")
     assert len(told) == 1
-    lifted = copy.process(SECOND_NIGHT, "--lift", "--reason", "socks it is", job="override")
+    lifted = copy.forked(SECOND_NIGHT, "--lift", "--reason", "socks it is", job="override")
     assert lifted.returncode == 0, lifted.stderr
-    done = copy.process(SECOND_NIGHT)
+    done = copy.forked(SECOND_NIGHT)
     assert done.returncode == 0, done.stderr
     found = contents(copy.warehouse)
     assert {name for name in found if found[name] != undisturbed[name]} == {GATE_DECISIONS.name}

@@ -19,7 +19,7 @@ def test_an_earlier_warehouse_is_continued(undisturbed, tmp_path: Path, archive:
     for file in flow.logs.glob("2024-*.json"):
         if file.stem != SECOND_NIGHT.isoformat():
             file.unlink()
-    done = flow.process(SECOND_NIGHT)
+    done = flow.forked(SECOND_NIGHT)
     assert done.returncode == 0, done.stderr
     found = contents(flow.warehouse)
     assert {table.name: found[table.name] for table in (EVENTS, SESSIONS)} == {

@@ -25,7 +25,5 @@ def test_a_receipt_says_whose_it_is_and_what_was_done(spark: SparkSession, tmp_p
 def test_a_place_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path) -> None:
     run = Run(command(write_config(tmp_path)), spark, "r1")
     (tmp_path / "artifacts").write_text("a file")
-    with pytest.raises(
-        SetupError, match=r"r1.json: the receipt cannot be written \(Not a directory\)"
-    ):
+    with pytest.raises(SetupError, match=r"r1.json: the receipt cannot be written \(Not a directory\)"):
         write_receipt(run, "erasures", {})
