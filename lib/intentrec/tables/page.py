@@ -69,8 +69,7 @@ def _promises(table: Table) -> Iterator[str]:
 
 def _use(table: Table) -> Iterator[str]:
     usage = usage_of(table)
-    if usage is not None:
-        yield from ("", f"Fresh: {usage.fresh}.", "", "```sql", usage.query, "```")
+    yield from ("", f"Fresh: {usage.fresh}.", "", "```sql", usage.query, "```")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ _USAGE = {
     "users": Usage(
         "SELECT segment, count(*) AS users FROM users WHERE run_date = DATE'2024-05-01' GROUP BY ALL", _NIGHT
     ),
+    "rules": Usage(
+        "SELECT rule, kind, count(*) AS rows FROM rules WHERE run_date = DATE'2024-05-01' GROUP BY ALL", _NIGHT
+    ),
     "sessions": Usage(
         "SELECT session_id, user_id, inline(events) FROM sessions WHERE session_date = DATE'2024-05-01' LIMIT 20",
         "after events; a late event can join, part or move the sessions around it, which are then written again",
@@ -125,6 +128,6 @@ that meets an erasure, reads the newest run date whole and goes on from there.
 """
 
 
-def usage_of(table: Table) -> Usage | None:
-    """Return how a table is used; None for one that consumers have no business with."""
-    return _USAGE.get(table.name)
+def usage_of(table: Table) -> Usage:
+    """Return how a table is used."""
+    return _USAGE[table.name]
