@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.generated import FIRST_NIGHT, SECOND_NIGHT
+from tests.generated import FIRST_NIGHT, SECOND_NIGHT, write_rules
 from tests.running import Flow
 from tests.tables_oracle import contents
 
@@ -13,6 +13,7 @@ KEPT_FOR_EVER = {MODELS.name, GATE_DECISIONS.name}  # the model made without a c
 
 def test_a_night_filled_in_leaves_later_ones_alone_until_they_run_again(before, undisturbed, tmp_path: Path) -> None:
     mixed = Flow.at(tmp_path / "mixed", before["end"].logs)
+    write_rules(mixed.config, mixed.logs)
     done = mixed.forked(SECOND_NIGHT)
     assert done.returncode == 0, done.stderr
     later = contents(mixed.warehouse, run_date=SECOND_NIGHT)
