@@ -34,6 +34,9 @@ _CONF = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.python.daemon.module": "tests.daemon",
+    # The greater of this and of Java's delta.log.cacheSize counts (tests/generated.py).
+    "spark.databricks.delta.delta.log.cacheSize": "96",
+    "spark.sql.ui.retainedExecutions": "1",
 }
 
 

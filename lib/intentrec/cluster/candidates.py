@@ -1,11 +1,12 @@
 """Validation lists reduced to the items that any mix could list, so that a mix is judged in hundredths of a second.
 
 U lists, one per user and day   Q queries of a user   M (list, item) pairs   V items + 1 (0 is padding)
-D width   R relevant pairs
+D width   R relevant pairs   N relevant pairs times the pairs of their lists
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -53,16 +54,23 @@ class Candidates:
         """Return NDCG@k of every list as the prior would mix it; ties count against what is relevant."""
         scores_M = self._scores(prior)
         rows_R, scores_R = self.rows_M[self.relevant_R], scores_M[self.relevant_R]
-        bounds = np.searchsorted(self.rows_M, np.arange(len(self.num_relevant_U) + 1))
-        start_R, stop_R = bounds[rows_R], bounds[rows_R + 1]
-        owners = np.repeat(np.arange(len(rows_R)), stop_R - start_R)
-        places = np.arange(len(owners)) - np.repeat(np.cumsum(stop_R - start_R) - stop_R, stop_R - start_R)
-        above_R = np.bincount(owners, weights=scores_M[places] >= scores_R[owners], minlength=len(rows_R))
+        owners_N, places_N = self._rivals
+        above_R = np.bincount(owners_N[scores_M[places_N] >= scores_R[owners_N]], minlength=len(rows_R))
         gains_R = np.where(above_R <= k, 1 / np.log2(np.maximum(above_R, 1) + 1), 0.0)  # itself is among those above
         ideal_k = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
         dcg_U = np.bincount(rows_R, weights=gains_R, minlength=len(self.num_relevant_U)).astype(np.float64)
         dcg_U /= ideal_k[np.minimum(self.num_relevant_U, k) - 1]
         return dcg_U
+
+    @cached_property
+    def _rivals(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Pair each relevant place with all places of its list: hundreds of mixes are judged by the same pairs."""
+        rows_R = self.rows_M[self.relevant_R]
+        bounds = np.searchsorted(self.rows_M, np.arange(len(self.num_relevant_U) + 1))
+        start_R, stop_R = bounds[rows_R], bounds[rows_R + 1]
+        owners_N = np.repeat(np.arange(len(rows_R), dtype=np.int32), stop_R - start_R)
+        begins_R = np.cumsum(stop_R - start_R) - stop_R
+        return owners_N, (np.arange(len(owners_N)) - begins_R[owners_N]).astype(np.int32)
 
     def _scores(self, prior: Prior) -> NDArray[np.float32]:
         trust_U = self.lengths_U / (self.lengths_U + np.float32(prior.shrink_events))

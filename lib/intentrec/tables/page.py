@@ -69,7 +69,8 @@ def _promises(table: Table) -> Iterator[str]:
 
 def _use(table: Table) -> Iterator[str]:
     usage = usage_of(table)
-    yield from ("", f"Fresh: {usage.fresh}.", "", "```sql", usage.query, "```")
+    if usage is not None:
+        yield from ("", f"Fresh: {usage.fresh}.", "", "```sql", usage.query, "```")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,6 @@ that meets an erasure, reads the newest run date whole and goes on from there.
 """
 
 
-def usage_of(table: Table) -> Usage:
-    """Return how a table is used."""
-    return _USAGE[table.name]
+def usage_of(table: Table) -> Usage | None:
+    """Return how a table is used; None for one that consumers have no business with."""
+    return _USAGE.get(table.name)
