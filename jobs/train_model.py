@@ -105,10 +105,8 @@ def _validation_days(run: Run, night: Night, numbers: Numbers) -> list[JudgedDay
     try:
         span = (settings.holdout_days + settings.validation_days, settings.validation_days)
         days = judged_days(night, events, numbers, span, settings)
-        names, pause = (
-            map(transitions_name, settings.evidence_reach),
-            timedelta(minutes=run.config.sessions.gap_minutes),
-        )
+        names = map(transitions_name, settings.evidence_reach)
+        pause = timedelta(minutes=run.config.sessions.gap_minutes)
         sources = collect_sources(events, night.end(span[0]), names, pause, len(numbers.vocabulary.items))
         return [replace(day, sources=sources) for day in days]
     finally:

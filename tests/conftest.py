@@ -36,7 +36,7 @@ _CONF = {
     "spark.python.daemon.module": "tests.daemon",
     # The greater of this and of Java's delta.log.cacheSize counts (tests/generated.py).
     "spark.databricks.delta.delta.log.cacheSize": "96",
-    "spark.sql.ui.retainedExecutions": "1",
+    "spark.sql.ui.retainedExecutions": "1",  # nobody looks at the plans of ended queries
 }
 
 

@@ -21,7 +21,7 @@ SHORT_NIGHT, FIRST_NIGHT, SECOND_NIGHT = (FIRST_DAY + timedelta(days=days) for d
 
 # Thousands of small jobs end before the second compiler's work pays: some 30 % less processor time in
 # tests/ledger/test_run.py. The first alone gets 48 MB for its code, which the classes of Spark fill.
-# Delta keeps the logs of 10,000 tables, 1.5 GB after a hundred of the tests' warehouses: four are enough.
+# Delta keeps the logs of 10,000 tables; 476 of the tests' held 1 GB. Those of four warehouses are enough.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m -Ddelta.log.cacheSize=96"
 CONFIG = """\
 warehouse: warehouse

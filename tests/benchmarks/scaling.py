@@ -54,7 +54,7 @@ def main(flags: Flags) -> Measured:
             for stage, (wall_s, peak_mb) in _night(Path(name), size * unit).items():
                 seconds[stage][size], peaks[stage][size] = wall_s, peak_mb
                 figures[f"{stage}:s_{size}m"], figures[f"{stage}:peak_mb_{size}m"] = round(wall_s, 1), round(peak_mb)
-                print(f"{size} million, {stage}: {wall_s:.1f} s, {peak_mb:,.0f} MB", flush=True)
+                print(f"{size * unit:,} events, {stage}: {wall_s:.1f} s, {peak_mb:,.0f} MB", flush=True)
     for stage in STAGES:
         sizes = [size for size in SIZES if not (stage == "train_model" and seconds[stage][size] > 60 * LIMIT_MINUTES)]
         events_N = np.array(sizes) * unit

@@ -217,7 +217,7 @@ class EvaluationConfig(Section):
     popularity_hours: tuple[Count, ...] = Field(
         (1, 3, 6, 12, 24, 72, 168, 720), min_length=1, description="windows of the popularity baselines and priors"
     )
-    evidence_reach: tuple[Annotated[int, Field(ge=1, le=6)], ...] = Field(
+    evidence_reach: tuple[Annotated[StrictInt, Field(ge=1, le=6)], ...] = Field(
         (1, 5), description="events later that count as following an item; each becomes evidence that a prior may weigh"
     )
     max_lists: Count = Field(20000, description="lists that are judged, one per user and day, users chosen by hash")
