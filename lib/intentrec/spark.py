@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from socketserver import BaseServer
+from typing import Any
 
 from delta import configure_spark_with_delta_pip
 from py4j.protocol import Py4JError
@@ -89,6 +91,17 @@ def _is_not_of_py4j(record: logging.LogRecord) -> bool:
     return record.module not in ("java_gateway", "clientserver")
 
 
+def _leave_out_that_java_has_gone(server: BaseServer) -> None:
+    """Java keeps a connection to this server once a task has run in Python; its end is an error to socketserver."""
+    tell = server.handle_error
+
+    def told(request: Any, client: Any) -> None:
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            tell(request, client)
+
+    server.handle_error = told  # type: ignore[method-assign, assignment]
+
+
 def _active() -> SparkSession | None:
     """Return the session of this thread, else that of the process: a thread that the caller made has none itself."""
     found = SparkSession.getActiveSession()
@@ -127,6 +140,7 @@ def _start(name: str, master: str, conf: Mapping[str, str], jars: str | None) ->
             "Wanted Java 17 and Delta's jars: see JAVA_HOME, or give a folder of jars as spark.jars"
         ) from error
     session.sparkContext.setLogLevel("FATAL")  # a failed task is told once, by the job, with its cause
+    _leave_out_that_java_has_gone(session.sparkContext._accumulatorServer)
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         # pyspark writes 20 KB of JSON about an error before it raises it; whoever catches it says what it means.
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
