@@ -26,14 +26,14 @@ def ingest_events(run: Run) -> dict[str, int]:
     """Read what is new, check all of it, then write; INGESTED_FILES comes last, so a crash reads the files again."""
     layout = _checked_layout(run)
     books = [] if run.rebuild else stage.read_books(run.warehouse.read(INGESTED_FILES))
-    rejected = [] if run.rebuild else stage.read_rejected(run.warehouse.read(EVENTS_QUARANTINE))
     bounds = stage.bounds_of(
         run.cutoff, run.run_date, stage.watermark_of(books), run.config.input.late_days, run.config.input.future_days
     )
     found = [(source, find_files(run.spark, source, run.run_date)) for source in run.config.input.events]
     files = {file.path: file for _, listed in found for file in listed}
-    latest_us = stage.micros_of(bounds.latest)
-    plan = stage.plan_reading([*files.values()], books, rejected, latest_us, run.replay_quarantine)
+    quarantine, latest_us = run.warehouse.read(EVENTS_QUARANTINE), stage.micros_of(bounds.latest)
+    rejected = [] if run.rebuild else stage.read_rejected(quarantine, latest_us)
+    plan = stage.plan_reading([*files.values()], books, rejected, run.replay_quarantine)
     if not plan.paths:
         run.warn(f"no new file among {len(files):,} that match input.events")
     erased = erased_users(run)
@@ -41,7 +41,8 @@ def ingest_events(run: Run) -> dict[str, int]:
     rules = read_rules(run.spark, run.config.input, run.run_date, run.config.timezone, erased)
     with _kept(judged), _snapshots(run, erased) as snapshots, nullcontext() if rules is None else _kept(rules):
         read, dates, rows_erased = _opened(judged)
-        known = None if run.rebuild else _met_again(run, dates, bounds)
+        named = any("event_id" in source.columns for source in run.config.input.events)
+        known = None if run.rebuild else stage.may_be_met(run.warehouse.read(EVENTS), dates, bounds, named)
         with _decided(judged.where(F.col("kind") == "row"), known, books) as decided:
             counts = stage.count_rows(decided, read)
             settings = run.config.input
@@ -56,9 +57,12 @@ def ingest_events(run: Run) -> dict[str, int]:
             _compare_items(run, snapshots, stage.watermark_of(books))
             _write_events(run, layout, decided, dates)
             contents = {sha256 for _, sha256 in read} | bad_snapshots
-            held = not plan.leftover.isdisjoint(contents)
-            if held or bad_snapshots or any(count.quarantined for count in counts.values()):
-                _write_quarantine(run, decided, snapshots, sorted(contents), held)
+            refused = _refused(run, decided, snapshots)
+            if not plan.leftover.isdisjoint(contents):
+                left = stage.left_in_quarantine(run.warehouse.read(EVENTS_QUARANTINE), read, plan.lines)
+                run.warehouse.replace(EVENTS_QUARANTINE, refused.unionByName(left), content_sha256=sorted(contents))
+            elif bad_snapshots or any(count.quarantined for count in counts.values()):
+                run.warehouse.append(EVENTS_QUARANTINE, refused)
         _write_items(run, snapshots)
         _write_users(run, snapshots)
         counters |= _write_rules(run, rules)
@@ -88,7 +92,8 @@ def _judged(
         columns = stage.columns_of(source)
         nested = [name for name in columns if name.startswith("context_")]
         wanted = [file for file in listed if file.path in set(plan.paths)]
-        rows = read_rows(run.spark, wanted, Asked.of(source.format, columns, nested, source.options), plan.known)
+        asked = Asked.of(source.format, columns, nested, source.options)
+        rows = read_rows(run.spark, wanted, asked, plan.known, plan.lines)
         rows = stage.mark_erased(rows, erased)
         parts.append(stage.judge(rows, source, run.config.input.actions, bounds))
     return reduce(DataFrame.unionByName, parts)
@@ -147,20 +152,6 @@ def _opened(judged: DataFrame) -> tuple[list[tuple[str, str]], list[date], int]:
     return read, sorted(told.dates), told.erased
 
 
-def _met_again(run: Run, dates: list[date], bounds: stage.Bounds) -> DataFrame | None:
-    """Return the EVENTS rows that tonight's rows may repeat.
-
-    A hashed id holds the time, so a repeat has the same date. An id of the log may come back with another time: it
-    is looked for in the whole horizon of lateness as well, and not beyond it.
-    """
-    same_date = F.col("event_date").isin(dates)
-    if bounds.earliest is not None and any("event_id" in source.columns for source in run.config.input.events):
-        first, last = bounds.earliest.date(), bounds.latest.date()
-        same_date = same_date | F.col("event_date").between(F.lit(first), F.lit(last))
-    known = run.warehouse.read(EVENTS).where(same_date)
-    return known if dates and known.inputFiles() else None
-
-
 def _count_snapshots(run: Run, snapshots: Snapshots) -> tuple[dict[str, int], set[str]]:
     """Check the snapshots; return what was counted, and the contents that hold refused rows."""
     most = run.config.input.max_rejected_share
@@ -199,17 +190,13 @@ def _write_events(run: Run, layout: str, decided: DataFrame, dates: list[date]) 
         run.warehouse.append(EVENTS, new)
 
 
-def _write_quarantine(run: Run, decided: DataFrame, snapshots: Snapshots, contents: Sequence[str], held: bool) -> None:
-    """Write the refused rows; what an earlier reading of the same contents left there is replaced."""
+def _refused(run: Run, decided: DataFrame, snapshots: Snapshots) -> DataFrame:
     refused = stage.quarantine_of(decided, run.run_date, run.run_id)
     for _, judged in snapshots.values():
         bad = judged.where((F.col("kind") == "row") & F.col("reason").isNotNull())
         bad = bad.withColumn("verdict", F.lit("quarantined"))
         refused = refused.unionByName(stage.quarantine_of(bad, run.run_date, run.run_id))
-    if held and not run.rebuild:
-        run.warehouse.replace(EVENTS_QUARANTINE, refused, content_sha256=sorted(contents))
-    else:
-        run.warehouse.append(EVENTS_QUARANTINE, refused)
+    return refused
 
 
 def _visible_events(run: Run) -> DataFrame:
@@ -260,16 +247,20 @@ def _write_books(
     if not counts:
         return
     sizes = {path: (file.size, file.modified_at) for path, file in files.items()}
-    rows = stage.balance(counts, sizes, run.run_date, run.run_id, run.started_at)
-    new = run.spark.createDataFrame(rows, INGESTED_FILES.schema)
     contents = sorted({sha256 for _, sha256 in counts})
-    same = run.warehouse.read(INGESTED_FILES).where(F.col("content_sha256").isin(contents))
-    if run.rebuild or plan.replayed.isdisjoint(counts):
+    replayed = not run.rebuild and not plan.replayed.isdisjoint(counts)
+    same = (
+        run.warehouse.read(INGESTED_FILES).where(F.col("content_sha256").isin(contents)).collect() if replayed else []
+    )
+    whole = stage.with_unread_rows(counts, same, plan.lines)
+    rows = stage.balance(whole, sizes, run.run_date, run.run_id, run.started_at)
+    new = run.spark.createDataFrame(rows, INGESTED_FILES.schema)
+    if replayed:
+        others = [row for row in same if (row.path, row.content_sha256) not in counts]
+        kept = run.spark.createDataFrame(others, INGESTED_FILES.schema)
+        run.warehouse.replace(INGESTED_FILES, new.unionByName(kept), content_sha256=contents)
+    else:
         run.warehouse.append(INGESTED_FILES, new)
-        return
-    others = [row for row in same.collect() if (row.path, row.content_sha256) not in counts]
-    kept = run.spark.createDataFrame(others, INGESTED_FILES.schema)
-    run.warehouse.replace(INGESTED_FILES, new.unionByName(kept), content_sha256=contents)
 
 
 def _fingerprint(run: Run) -> str:

@@ -34,8 +34,8 @@ def book(path, sha256="s1", quarantined=0, size=10, modified_us=NOON_US, run_dat
     return Book(path, sha256, size, modified_us, quarantined, run_date, NOON_US)
 
 
-def plan(files, books, rejected=(), latest_us=NOON_US, replay_all=False):
-    return plan_reading(files, books, rejected, latest_us, replay_all)
+def plan(files, books, rejected=(), replay_all=False):
+    return plan_reading(files, books, rejected, replay_all)
 
 
 def test_only_files_that_are_not_booked_as_listed_are_opened():
@@ -47,27 +47,36 @@ def test_only_files_that_are_not_booked_as_listed_are_opened():
 
 
 @pytest.mark.parametrize(
-    ("future_us", "replay_all", "replayed"),
-    [(None, False, False), (NOON_US, False, False), (NOON_US - 1, False, True), (None, True, True)],
+    ("due", "replay_all", "replayed", "lines"),
+    [
+        ((), False, False, {}),
+        ((4,), False, True, {"a": {"s1": (4,)}}),
+        ((), True, True, {}),
+        ((4,), True, True, {}),  # whole
+    ],
 )
-def test_a_file_is_replayed_when_a_future_row_may_pass_or_on_demand(future_us, replay_all, replayed):
-    rejected = [Rejected("a", "s1", 2, future_us)]
+def test_due_lines_are_read_again_or_the_whole_file_on_demand(due, replay_all, replayed, lines):
+    rejected = [Rejected("a", "s1", 2, due)]
     found = plan([Listed("a"), Listed("b")], [book("a", quarantined=2), book("b")], rejected, replay_all=replay_all)
     assert found.paths == (("a",) if replayed else ())
     assert found.replayed == ({("a", "s1")} if replayed else frozenset())
+    assert found.lines == lines
     assert ("a" in found.known) is not replayed
     assert found.leftover == {"s1"}
 
 
 def test_an_interrupted_replay_is_seen_by_books_that_disagree():
-    assert plan([Listed("a")], [book("a", quarantined=2)], [Rejected("a", "s1", 1, None)]).replayed == {("a", "s1")}
-    assert plan([Listed("a")], [book("a", quarantined=2)], []).replayed == {("a", "s1")}
+    for rejected in ([Rejected("a", "s1", 1)], [Rejected("a", "s1", 1, (4,))], []):
+        found = plan([Listed("a")], [book("a", quarantined=2)], rejected)
+        assert found.replayed == {("a", "s1")}
+        assert found.lines == {}  # whole
 
 
 def test_another_content_of_the_same_path_does_not_replay_the_first():
     books = [book("a", "s1"), book("a", "s2", quarantined=1)]
-    found = plan([Listed("a")], books, [Rejected("a", "s2", 1, 0)])
+    found = plan([Listed("a")], books, [Rejected("a", "s2", 1, (7,))])
     assert (found.paths, found.replayed, found.known) == (("a",), {("a", "s2")}, {"a": ("s1",)})
+    assert found.lines == {"a": {"s2": (7,)}}
 
 
 def test_the_watermark_is_the_newest_run_date():

@@ -6,7 +6,6 @@ from intentrec.errors import InputError
 from intentrec.events import (
     Book,
     Count,
-    Rejected,
     balance,
     count_rows,
     counters_of,
@@ -15,10 +14,9 @@ from intentrec.events import (
     events_of,
     met_ids,
     quarantine_of,
-    read_rejected,
     refuse_too_many,
 )
-from intentrec.tables import EVENTS, EVENTS_QUARANTINE
+from intentrec.tables import EVENTS
 
 NINE = datetime(2024, 5, 1, 9, tzinfo=UTC)
 TEN = datetime(2024, 5, 1, 10, tzinfo=UTC)
@@ -157,20 +155,6 @@ def test_a_file_of_which_too_much_is_refused_stops_the_run_however_small_its_par
         "input.events: b: 10 of 119 rows refused, wanted at most 5.00%: unit_slip 10 (b:1: why). Correct the file or "
         "the mapping, or raise input.max_rejected_share_of_file; no table was changed"
     )
-
-
-def test_the_quarantine_tells_what_may_be_read_again(spark):
-    early = "occurred_at: 2024-05-01T09:00:00.000000Z is not before 2024-05-01T00:00:00+00:00"
-    rows = [
-        (DAY, "a", 1, "text", "future", early, "s1", "run"),
-        (DAY, "a", 2, "text", "bad_id", "user_id", "s1", "run"),
-        (DAY, "b", None, None, "file_unreadable", None, "s2", "run"),
-    ]
-    found = read_rejected(spark.createDataFrame(rows, EVENTS_QUARANTINE.schema))
-    assert sorted(found, key=lambda part: part.path) == [
-        Rejected("a", "s1", 2, 1_714_554_000_000_000),
-        Rejected("b", "s2", 1, None),
-    ]
 
 
 def test_the_counts_of_all_files_are_summed_by_verdict_and_reason():

@@ -114,6 +114,27 @@ def test_a_future_row_is_taken_back_by_the_first_night_that_accepts_it(spark, pl
     assert caplog.messages[-1].endswith("no new file among 1 that match input.events")
 
 
+def test_of_a_file_with_future_rows_only_those_are_read_again_that_are_due(spark, place, monkeypatch):
+    later = [event("e2", "2024-05-03T00:00:00"), event("e3", "2024-05-09T00:00:00"), event("e3", "2024-05-09T00:00:00")]
+    deliver(place, "a.json", event("e1", "2024-05-01T09:00:00"), *later, "{broken")
+    ingest(spark, place, "2024-05-01", "input.max_rejected_share=1")
+    with monkeypatch.context() as patch:  # dies after the events are there
+        patch.setattr("jobs.ingest_events._refused", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ingest(spark, place, "2024-05-02")
+    counters, warehouse = ingest(spark, place, "2024-05-02")
+    assert (counters["rows_read"], counters["rows_new"], counters["rows_accepted"]) == (1, 0, 1)
+    assert books(warehouse) == {"a.json": (5, 2, 1, 2)}
+    assert events(warehouse) == {"e1": "a.json", "e2": "a.json"}
+    assert quarantine(warehouse) == {("a.json", 3, "future"), ("a.json", 5, "malformed_row")}
+    counters, warehouse = ingest(spark, place, "2024-05-08")
+    assert counters["rows_read"] == 1
+    assert books(warehouse) == {"a.json": (5, 3, 1, 1)}
+    assert quarantine(warehouse) == {("a.json", 5, "malformed_row")}
+    counters, _ = ingest(spark, place, "2024-05-09")
+    assert counters["files_read"] == 0
+
+
 def test_a_replay_keeps_what_is_too_late_by_now_and_takes_back_what_passes(spark, place):
     deliver(place, "a.json", event("e1", "2024-04-01T09:00:00"), event("e2", "2024-05-01T09:00:00", did="buy"))
     ingest(spark, place, "2024-05-01")

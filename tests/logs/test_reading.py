@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import io
 from datetime import UTC, datetime
 
@@ -25,6 +26,18 @@ def test_the_rows_of_a_file_are_followed_by_its_notice():
     assert rows[0]["line"] == 2
     assert (rows[0]["raw"], rows[0]["user_id"], rows[0]["item_id"]) == ("ann,tea", "ann", "tea")
     assert rows[0]["content_sha256"] == rows[1]["content_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "users"), [((3, 5), ["bob", "dan"]), ((9,), []), (None, ["ann", "bob", "cat", "dan"])]
+)
+def test_of_a_content_only_the_lines_are_yielded_that_are_wanted(lines, users):
+    content = b"user,item\nann,tea\nbob,tea\ncat,tea\ndan,tea\n"
+    asked = Asked.of("csv", COLUMNS, (), {})
+    wanted = {"another content": (2,)} | ({} if lines is None else {hashlib.sha256(content).hexdigest(): lines})
+    rows = [row for batch in read_file(io.BytesIO(content), "a.csv", asked, (), wanted) for row in batch.to_pylist()]
+    assert [row["user_id"] for row in rows if row["kind"] == "row"] == users
+    assert rows[-1]["kind"] == "file"
 
 
 def test_a_damaged_file_is_one_refused_row_and_none_of_its_rows():

@@ -13,6 +13,7 @@ from intentrec.events.catalogue import (
 from intentrec.events.deliveries import (
     REBUILDING,
     Book,
+    Lines,
     Plan,
     Rejected,
     compare_layout,
@@ -32,12 +33,13 @@ from intentrec.events.merging import (
     decide_alone,
     decide_compared,
     events_of,
+    may_be_met,
     met_ids,
     quarantine_of,
-    read_rejected,
     refuse_too_many,
 )
 from intentrec.events.reasons import REASONS
+from intentrec.events.replaying import left_in_quarantine, read_rejected, with_unread_rows
 from intentrec.events.rules import (
     RuleNames,
     columns_of_rules,
@@ -57,6 +59,7 @@ __all__ = [
     "Bounds",
     "Count",
     "Erased",
+    "Lines",
     "Plan",
     "Rejected",
     "RuleNames",
@@ -83,8 +86,10 @@ __all__ = [
     "key_mark",
     "keyed_hash",
     "layout_of",
+    "left_in_quarantine",
     "mark_erased",
     "mark_erased_rules",
+    "may_be_met",
     "met_ids",
     "micros_of",
     "plan_reading",
@@ -99,4 +104,5 @@ __all__ = [
     "rules_of",
     "users_from_snapshot",
     "watermark_of",
+    "with_unread_rows",
 ]

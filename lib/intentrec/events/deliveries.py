@@ -15,6 +15,8 @@ from intentrec.errors import ConfigError
 REBUILDING = "rebuilding"  # remembered while all rows are replaced
 _LAYOUT_KEYS = ("columns", "time_unit", "timezone", "context")
 
+Lines = Mapping[str, Mapping[str, tuple[int, ...]]]  # path: SHA-256: ascending line numbers
+
 
 class Listed(Protocol):
     """A file as listed."""
@@ -42,12 +44,12 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What EVENTS_QUARANTINE holds of one file content; ``future_us`` is the earliest instant that came too early."""
+    """What EVENTS_QUARANTINE holds of one file content; ``due`` are the lines that came too early and no longer do."""
 
     path: str
     content_sha256: str
     rows: int
-    future_us: int | None
+    due: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,14 @@ class Plan:
         paths: files to open.
         known: path: contents that shall not be read again.
         replayed: contents (path, SHA-256) that are read again.
+        lines: what is read of those contents of which only some lines are.
         leftover: SHA-256 of contents of which EVENTS_QUARANTINE holds rows already.
     """
 
     paths: tuple[str, ...]
     known: Mapping[str, tuple[str, ...]]
     replayed: frozenset[tuple[str, str]]
+    lines: Lines
     leftover: frozenset[str]
 
 
@@ -82,43 +86,41 @@ def watermark_of(books: Iterable[Book]) -> date | None:
 
 
 def plan_reading(
-    files: Sequence[Listed], books: Sequence[Book], rejected: Sequence[Rejected], latest_us: int, replay_all: bool
+    files: Sequence[Listed], books: Sequence[Book], rejected: Sequence[Rejected], replay_all: bool
 ) -> Plan:
     """Choose the files to open.
 
     A file whose path, size and time of change are booked is not opened, unless one of its contents is to be
-    replayed: it has a ``future`` row before ``latest_us``; or ``replay_all`` and it has any quarantined row; or its
-    book and EVENTS_QUARANTINE disagree, because a replay was interrupted.
+    replayed: of it some ``future`` rows are due, then only these are read; or ``replay_all`` and it has any quarantined
+    row; or its book and EVENTS_QUARANTINE disagree, because a replay was interrupted.
 
     Args:
         files: as listed tonight.
         books: what was read before.
         rejected: what EVENTS_QUARANTINE holds by file content.
-        latest_us: the end of what tonight's run accepts.
         replay_all: ``--replay-quarantine``.
     """
     held = {(part.path, part.content_sha256): part for part in rejected}
-    replayed = frozenset(
-        (book.path, book.content_sha256) for book in books if _replay(book, held, latest_us, replay_all)
-    )
+    known: dict[str, tuple[str, ...]] = {}
+    lines: dict[str, dict[str, tuple[int, ...]]] = {}
+    replayed = set()
+    for book in books:
+        file = (book.path, book.content_sha256)
+        found = held.get(file, Rejected(*file, rows=0))
+        whole = found.rows != book.rows_quarantined or (replay_all and found.rows > 0)
+        if whole or found.due:
+            replayed.add(file)
+        else:
+            known[book.path] = (*known.get(book.path, ()), book.content_sha256)
+        if found.due and not whole:
+            lines.setdefault(book.path, {})[book.content_sha256] = found.due
     unchanged = {(book.path, book.size, book.modified_us) for book in books}
     again = {path for path, _ in replayed}
-    known: dict[str, tuple[str, ...]] = {}
-    for book in books:
-        if (book.path, book.content_sha256) not in replayed:
-            known[book.path] = (*known.get(book.path, ()), book.content_sha256)
     paths = (
         file.path for file in files
         if file.path in again or (file.path, file.size, _micros(file.modified_at)) not in unchanged
     )  # fmt: skip
-    return Plan(tuple(paths), known, replayed, frozenset(part.content_sha256 for part in rejected))
-
-
-def _replay(book: Book, held: Mapping[tuple[str, str], Rejected], latest_us: int, replay_all: bool) -> bool:
-    found = held.get((book.path, book.content_sha256))
-    rows = found.rows if found else 0
-    early = found is not None and found.future_us is not None and found.future_us < latest_us
-    return early or rows != book.rows_quarantined or (replay_all and rows > 0)
+    return Plan(tuple(paths), known, frozenset(replayed), lines, frozenset(part.content_sha256 for part in rejected))
 
 
 def _micros(instant: datetime) -> int:

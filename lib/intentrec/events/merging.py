@@ -8,12 +8,32 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from intentrec.errors import InputError
-from intentrec.events.deliveries import Book, Rejected
+from intentrec.events.deliveries import Book
+from intentrec.events.judging import Bounds
 from intentrec.tables import EVENTS, EVENTS_QUARANTINE
 
 _REASONS_TOLD = 3  # by an error
 _FEW = 9  # rows of a file
 _NO_SLIP = ("future", "too_late", "file_unreadable")  # the rows are sound, or there are none
+
+
+def may_be_met(events: DataFrame, dates: Sequence[date], bounds: Bounds, named: bool) -> DataFrame | None:
+    """Return the EVENTS rows that tonight's rows may repeat; None where there is none.
+
+    A hashed id holds the time, so a repeat has the same date. An id of the log may come back with another time: it
+    is looked for in the whole horizon of lateness as well, and not beyond it.
+
+    Args:
+        events: EVENTS.
+        dates: of tonight's events.
+        bounds: of the run.
+        named: whether any source has ids of its own.
+    """
+    same_date = F.col("event_date").isin(list(dates))
+    if bounds.earliest is not None and named:
+        same_date = same_date | F.col("event_date").between(bounds.earliest.date(), bounds.latest.date())
+    known = events.where(same_date)
+    return known if dates and known.inputFiles() else None
 
 
 def met_ids(judged: DataFrame, events: DataFrame | None) -> DataFrame:
@@ -234,20 +254,6 @@ def balance(
         )
         for (path, sha256), count in counts.items()
     ]  # fmt: skip
-
-
-def read_rejected(quarantine: DataFrame) -> Sequence[Rejected]:
-    """Return what was quarantined by file content, with the earliest instant among its ``future`` rows.
-
-    One Spark action. The instant stands in the detail of each such row, so that a file is read again on the very
-    night that accepts one of them.
-    """
-    instant = F.regexp_extract("detail", r"^occurred_at: (\S+) ", 1).try_cast("timestamp")
-    future = F.when(F.col("reason") == "future", F.unix_micros(instant))
-    groups = quarantine.groupBy("source_file", "content_sha256").agg(
-        F.count("*").alias("rows"), F.min(future).alias("future_us")
-    )
-    return [Rejected(row.source_file, row.content_sha256, row.rows, row.future_us) for row in groups.collect()]
 
 
 def counters_of(counts: dict[tuple[str, str], Count]) -> dict[str, int]:

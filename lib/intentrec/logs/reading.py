@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from intentrec.config import Derived
@@ -19,6 +20,8 @@ from intentrec.logs.finding import LogFile
 from intentrec.logs.json_rows import json_rows
 from intentrec.logs.opening import DamagedFileError, ForeignFileError, sha256_of, unpacked, verify
 from intentrec.logs.parquet_rows import check_parquet_columns, parquet_rows, verify_parquet
+
+Lines = Mapping[str, Mapping[str, Sequence[int]]]  # path: SHA-256 of a content: lines
 
 _FIXED = ("kind", "source_file", "content_sha256", "line", "raw", "reason", "detail")
 _MOST_TASKS = 2048  # files beyond that share tasks
@@ -100,7 +103,11 @@ def _check_encoding(encoding: str) -> None:
 
 
 def read_rows(
-    spark: SparkSession, files: Sequence[LogFile], asked: Asked, known: Mapping[str, Sequence[str]]
+    spark: SparkSession,
+    files: Sequence[LogFile],
+    asked: Asked,
+    known: Mapping[str, Sequence[str]],
+    lines: Lines | None = None,
 ) -> DataFrame:
     """Read files as rows of text; lazy, a task reads one large file or several small ones, memory bounded by a batch.
 
@@ -109,6 +116,7 @@ def read_rows(
         files: what to read.
         asked: format and columns.
         known: path: SHA-256 of contents that were read before and shall not be read again.
+        lines: what is wanted of contents of which not all rows are; None: all of all.
 
     Returns:
         Columns kind, source_file, content_sha256, line, raw, reason, detail and one STRING per wanted column.
@@ -119,9 +127,9 @@ def read_rows(
     schema = ", ".join(f"`{name}` {'BIGINT' if name == 'line' else 'STRING'}" for name in (*_FIXED, *asked.names))
     if files and files[0].remote:
         contents = spark.read.format("binaryFile").load([file.path for file in files]).select("path", "content")
-        return contents.mapInArrow(_reader_of_contents(asked, known), schema)
+        return contents.mapInArrow(_reader_of_contents(asked, known, lines or {}), schema)
     numbers = spark.range(0, len(files), 1, num_tasks(files, spark.sparkContext.defaultParallelism))
-    return numbers.mapInArrow(_reader_of_paths([file.path for file in files], asked, known), schema)
+    return numbers.mapInArrow(_reader_of_paths([file.path for file in files], asked, known, lines or {}), schema)
 
 
 def num_tasks(files: Sequence[LogFile], slots: int) -> int:
@@ -131,7 +139,7 @@ def num_tasks(files: Sequence[LogFile], slots: int) -> int:
 
 
 def _reader_of_paths(
-    paths: Sequence[str], asked: Asked, known: Mapping[str, Sequence[str]]
+    paths: Sequence[str], asked: Asked, known: Mapping[str, Sequence[str]], lines: Lines
 ) -> Callable[[Iterable[Any]], Iterator[Any]]:
     def read(batches: Iterable[Any]) -> Iterator[Any]:
         for batch in batches:
@@ -143,22 +151,27 @@ def _reader_of_paths(
                     yield _notice(path, "foreign", "", f"cannot be opened: {error.strerror}", asked)
                     continue
                 with file:
-                    yield from read_file(file, path, asked, known.get(path, ()))
+                    yield from read_file(file, path, asked, known.get(path, ()), lines.get(path, {}))
 
     return read
 
 
-def _reader_of_contents(asked: Asked, known: Mapping[str, Sequence[str]]) -> Callable[[Iterable[Any]], Iterator[Any]]:
+def _reader_of_contents(
+    asked: Asked, known: Mapping[str, Sequence[str]], lines: Lines
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
     def read(batches: Iterable[Any]) -> Iterator[Any]:
         for batch in batches:
             for path, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
-                yield from read_file(io.BytesIO(content.as_py()), path, asked, known.get(path, ()))
+                file = io.BytesIO(content.as_py())
+                yield from read_file(file, path, asked, known.get(path, ()), lines.get(path, {}))
 
     return read
 
 
-def read_file(file: BinaryIO, path: str, asked: Asked, known: Sequence[str]) -> Iterator[Any]:
-    """Yield one file as Arrow batches, with the columns of ``read_rows``.
+def read_file(
+    file: BinaryIO, path: str, asked: Asked, known: Sequence[str], lines: Mapping[str, Sequence[int]] | None = None
+) -> Iterator[Any]:
+    """Yield one file as Arrow batches, with the columns of ``read_rows``; ``lines`` are by SHA-256.
 
     The file is read twice: first to its end, for its hash and its checksums, then for its rows.
     """
@@ -166,9 +179,13 @@ def read_file(file: BinaryIO, path: str, asked: Asked, known: Sequence[str]) -> 
     if sha256 in known:
         yield _notice(path, "known", sha256, None, asked)
         return
+    wanted = pa.array(lines[sha256], pa.int64()) if lines and sha256 in lines else None
     try:
         for block in _blocks(file, path, asked):
-            yield _batch(path, sha256, block, asked)
+            batch = _batch(path, sha256, block, asked)
+            if wanted is not None:
+                batch = batch.filter(pc.is_in(batch["line"], value_set=wanted))
+            yield batch
     except DamagedFileError as error:
         yield _batch(path, sha256, _damaged(error, len(asked.columns)), asked)
     except ForeignFileError as error:
