@@ -3,11 +3,14 @@
 Every size is a first night on a log of eight days by generate_logs.py, a twentieth as many users and a hundredth as
 many items as events. Every stage is a process tree of its own, its start included.
 
-Figures: ``STAGE:s_Nm`` and ``STAGE:peak_mb_Nm`` (of the whole tree; shared pages count once) at N million events, and a
-line through them: ``STAGE:fixed_s``, ``STAGE:us_per_event``, ``STAGE:fixed_mb``, ``STAGE:bytes_per_event``. Training
-is one pass, ended by ``training.time_limit_minutes``; where that was reached the size is left out of the line.
+Figures at N million events: ``STAGE:s_Nm``, ``STAGE:peak_mb_Nm`` (of the whole tree; shared pages count once) and
+``TABLE:disk_mb_Nm``; models' files count as ``artifacts``. A line through each, cost = a + b * events:
+``STAGE:s_fixed``, ``STAGE:us_per_event``, ``STAGE:peak_mb_fixed``, ``STAGE:peak_bytes_per_event``,
+``TABLE:disk_bytes_per_event`` and so on. Training is one pass, ended by ``training.time_limit_minutes``; a size that
+reached it is left out of the line.
 """
 
+import json
 import shutil
 import sys
 import tempfile
@@ -23,6 +26,12 @@ from trees import watched
 from intentrec.config import STAGES
 
 SIZES = (1, 3, 10, 30)  # millions of events
+Costs = dict[str, dict[str, float]]  # of a stage: s (wall time), peak_mb (of its processes); of a table: disk_mb
+PER_EVENT = {
+    "s": ("us_per_event", 1e6),
+    "peak_mb": ("peak_bytes_per_event", 2**20),
+    "disk_mb": ("disk_bytes_per_event", 2**20),
+}
 DAYS = 8
 FIRST_DAY = date(2024, 5, 1)
 LIMIT_MINUTES = 10
@@ -44,43 +53,68 @@ evaluation: {{refit: false}}
 
 
 def main(flags: Flags) -> Measured:
-    """Run one night of every size, stage by stage."""
+    """Run one night of every size, stage by stage; with --out, sizes that an interrupted run measured stay measured."""
     unit = 20_000 if flags.quick else 1_000_000
-    figures: dict[str, float] = {}
-    seconds: dict[str, dict[int, float]] = {stage: {} for stage in STAGES}
-    peaks: dict[str, dict[int, float]] = {stage: {} for stage in STAGES}
+    part = flags.out.with_suffix(f".{unit}.part") if flags.out else None
+    nights: dict[str, Costs] = json.loads(part.read_text()) if part and part.exists() else {}
     for size in SIZES:
-        with tempfile.TemporaryDirectory(prefix="scaling-") as name:
-            for stage, (wall_s, peak_mb) in _night(Path(name), size * unit).items():
-                seconds[stage][size], peaks[stage][size] = wall_s, peak_mb
-                figures[f"{stage}:s_{size}m"], figures[f"{stage}:peak_mb_{size}m"] = round(wall_s, 1), round(peak_mb)
-                print(f"{size * unit:,} events, {stage}: {wall_s:.1f} s, {peak_mb:,.0f} MB", flush=True)
-    for stage in STAGES:
-        sizes = [size for size in SIZES if not (stage == "train_model" and seconds[stage][size] > 60 * LIMIT_MINUTES)]
-        events_N = np.array(sizes) * unit
-        if len(sizes) < 2:
+        if f"{size}m" in nights:
             continue
-        slope, fixed = np.polyfit(events_N, [seconds[stage][size] for size in sizes], 1)
-        figures |= {f"{stage}:fixed_s": round(fixed, 1), f"{stage}:us_per_event": round(slope * 1e6, 3)}
-        slope, fixed = np.polyfit(events_N, [peaks[stage][size] for size in sizes], 1)
-        figures |= {f"{stage}:fixed_mb": round(fixed), f"{stage}:bytes_per_event": round(slope * 2**20, 1)}
+        with tempfile.TemporaryDirectory(prefix="scaling-") as name:
+            nights[f"{size}m"] = _night(Path(name), size * unit)
+        if part:
+            part.write_text(json.dumps(nights))
+    figures = {
+        f"{what}:{key}_{size}": round(cost, 1)
+        for size, night in nights.items()
+        for what, costs in night.items()
+        for key, cost in costs.items()
+    }
+    for what, costs in nights["1m"].items():
+        for key in costs:
+            figures |= _line(what, key, {size * unit: nights[f"{size}m"][what] for size in SIZES})
+    if part:
+        part.unlink(missing_ok=True)
     return Measured({"million": unit, "sizes": list(SIZES), "limit_minutes": LIMIT_MINUTES}, figures)
 
 
-def _night(folder: Path, events: int) -> dict[str, tuple[float, float]]:
-    """Return wall seconds and the most memory, in MB, of each stage."""
+def _line(what: str, key: str, costs: dict[int, dict[str, float]]) -> dict[str, float]:
+    """Fit cost = fixed + slope x events; where training ended for want of time the size does not count."""
+    whole = {size: cost for size, cost in costs.items() if what != "train_model" or cost["s"] < 60 * LIMIT_MINUTES}
+    if len(whole) < 2:
+        return {}
+    slope, fixed = _fitted([*whole], [max(cost[key], 1e-3) for cost in whole.values()])
+    name, unit = PER_EVENT[key]
+    return {f"{what}:{key}_fixed": round(fixed, 1), f"{what}:{name}": round(slope * unit, 3)}
+
+
+def _fitted(sizes: list[int], costs: list[float]) -> tuple[float, float]:
+    """Return slope and intercept; relative errors count, else the largest size alone would place the line."""
+    slope, fixed = np.polyfit(sizes, costs, 1, w=1 / np.array(costs))
+    return float(slope), float(fixed)
+
+
+def _night(folder: Path, events: int) -> Costs:
     drawn = folder / "drawn"
     write_logs(drawn, Spec(events=events, users=events // 20, items=events // 100, days=DAYS, first_day=FIRST_DAY))
     shutil.rmtree(drawn / "truth")
     (drawn / "nightly.yaml").write_text(CONFIG)
     night = (FIRST_DAY + timedelta(days=DAYS - 1)).isoformat()
     command = [sys.executable, str(ROOT / "jobs" / "nightly.py"), "--config", str(drawn / "nightly.yaml")]
-    costs = {}
+    costs: Costs = {}
     for stage in STAGES:
         began = time.perf_counter()
         _, peak = watched([*command, "--run-date", night, "--only", stage], folder)
-        costs[stage] = (time.perf_counter() - began, peak)
+        costs[stage] = {"s": time.perf_counter() - began, "peak_mb": peak}
+        print(f"{events:,} events, {stage}: {costs[stage]['s']:.1f} s, {peak:,.0f} MB", flush=True)
+    for place in (drawn / "warehouse").iterdir():
+        if place.is_dir():
+            costs[place.name] = {"disk_mb": _size_mb(place)}
     return costs
+
+
+def _size_mb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
 
 
 if __name__ == "__main__":
