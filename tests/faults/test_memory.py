@@ -13,6 +13,9 @@ from tests.tables_oracle import contents, rows_of
 from intentrec.tables import RECOMMENDATIONS
 
 GIB = 2**30
+# One worker, a small heap and little else for Java: 1.8 GiB at the most, 0.9 of them Java's.
+JAVA = "spark.driver.memory: 512m, spark.driver.extraJavaOptions: '-XX:+UseSerialGC -XX:TieredStopAtLevel=1'"
+SMALL = ("--set", "spark.master=local[1]", f"spark.conf={{spark.sql.shuffle.partitions: 2, {JAVA}}}")
 PLACES = {"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"}
 
 
@@ -48,7 +51,7 @@ def run_in(group: Path, copy, *flags: str) -> "subprocess.CompletedProcess[str]"
 
 def test_a_night_fits_into_two_gib_with_a_small_heap(copy_before, undisturbed, limited) -> None:
     copy = copy_before("ingest_events")
-    done = run_in(limited(2), copy, "--set", "spark.conf={spark.driver.memory: 700m, spark.sql.shuffle.partitions: 2}")
+    done = run_in(limited(2), copy, *SMALL)
     assert done.returncode == 0, done.stderr
     assert contents(copy.warehouse) == undisturbed
 
