@@ -40,13 +40,13 @@ K = 100
 FIELDS = (Field("action", 3), Field("categories", 20))
 LABELS = {"action": ("view", "cart", "buy"), "categories": tuple(f"c{number}" for number in range(1, 21))}
 CORES = 2
-FIGURES = ("spark_vs_plain", "vs_als", "encode_share", "memory")
+FIGURES = ("spark_vs_plain_20k", "spark_vs_plain_200k", "vs_als", "encode_share", "memory")
 
 
 def main(flags: Flags) -> Measured:
     """Measure what is asked for."""
     num_items, width = (2_000, 32) if flags.quick else (100_000, 128)
-    sizes = {"1k": 1_000, "2k": 2_000} if flags.quick else {"20k": 20_000, "200k": 200_000}
+    sizes = {"20k": 1_000, "200k": 2_000} if flags.quick else {"20k": 20_000, "200k": 200_000}
     figures: dict[str, float] = {}
     wanted = FIGURES if flags.figure is None else (flags.figure,)
     torch.set_num_threads(CORES)
@@ -55,8 +55,8 @@ def main(flags: Flags) -> Measured:
         if set(wanted) - {"memory"}:
             plan = _plan(folder, num_items, width)
             spark = _session()
-            if "spark_vs_plain" in wanted:
-                for label, users in sizes.items():
+            for label, users in sizes.items():
+                if f"spark_vs_plain_{label}" in wanted:
                     figures |= _spark_beside_plain(spark, plan, folder, users, label)
             if "vs_als" in wanted:
                 figures |= _beside_als(spark, plan, folder, num_users=200 if flags.quick else 1_000)
