@@ -59,7 +59,7 @@ def main(flags: Flags) -> Measured:
                 if f"spark_vs_plain_{label}" in wanted:
                     figures |= _spark_beside_plain(spark, plan, folder, users, label)
             if "vs_als" in wanted:
-                figures |= _beside_als(spark, plan, folder, num_users=200 if flags.quick else 1_000)
+                figures |= _beside_als(spark, plan, folder, num_users=400 if flags.quick else 20_000)
             if "encode_share" in wanted:
                 figures["encode_share"] = _encode_share(plan, folder, num_users=1_000 if flags.quick else 4_000)
             spark.stop()
@@ -83,8 +83,8 @@ def _spark_beside_plain(
 
 
 def _beside_als(spark: SparkSession, plan: ScoringPlan, folder: Path, num_users: int) -> dict[str, float]:
-    """Give ALS the model's item vectors and random users; a tenth of the users is enough for the slower one."""
-    scorer, few = load_scorer(plan), max(num_users // 10, 20)
+    """Give ALS the model's item vectors and random users; a twentieth of the users is enough for the slower one."""
+    scorer, few = load_scorer(plan), num_users // 20
     queries_BD = torch.randn(num_users, scorer.shape.width, generator=torch.Generator().manual_seed(3))
     als = _als_model(spark, queries_BD[:few].numpy(), scorer.items_VD[1:].numpy())
     _write_histories(folder / "histories.parquet", num_users, len(plan.items) - 1)

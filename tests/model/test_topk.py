@@ -122,11 +122,11 @@ def test_an_item_without_a_row_is_refused_and_not_taken_for_one_of_another_query
 @pytest.mark.parametrize(
     ("num_items", "k", "num_queries", "rows"),
     [
-        (100_000, 100, 1, 192),
+        (100_000, 100, 1, 176),
         (100_000, 100, 4, 112),  # 864 kB a user, his four queries one after the other
         (1_000_000, 100, 1, 16),  # 4.2 MB each: 23 would fit
         (100_000_000, 100, 1, 8),  # more than the budget, and no fewer
-        (50, 10_000, 1, 192),
+        (50, 10_000, 1, 176),
     ],
 )
 def test_no_more_users_are_scored_at_once_than_the_budget_holds(num_items, k, num_queries, rows):
