@@ -50,14 +50,14 @@ def main(flags: Flags) -> Measured:
     figures: dict[str, float] = {}
     wanted = FIGURES if flags.figure is None else (flags.figure,)
     torch.set_num_threads(CORES)
-    with tempfile.TemporaryDirectory(prefix="nightly-scoring-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="nightly-scoring-") as place:
+        folder = Path(place)
         if set(wanted) - {"memory"}:
             plan = _plan(folder, num_items, width)
             spark = _session()
-            for label, users in sizes.items():
-                if f"spark_vs_plain_{label}" in wanted:
-                    figures |= _spark_beside_plain(spark, plan, folder, users, label)
+            for name, users in sizes.items():
+                if f"spark_vs_plain_{name}" in wanted:
+                    figures |= _spark_beside_plain(spark, plan, folder, users)
             if "vs_als" in wanted:
                 figures |= _beside_als(spark, plan, folder, num_users=400 if flags.quick else 20_000)
             if "encode_share" in wanted:
@@ -68,13 +68,12 @@ def main(flags: Flags) -> Measured:
     return Measured({"items": num_items, "width": width, "k": K, "cores": CORES}, figures)
 
 
-def _spark_beside_plain(
-    spark: SparkSession, plan: ScoringPlan, folder: Path, num_users: int, label: str
-) -> dict[str, float]:
+def _spark_beside_plain(spark: SparkSession, plan: ScoringPlan, folder: Path, num_users: int) -> dict[str, float]:
     _write_histories(folder / "histories.parquet", num_users, len(plan.items) - 1)
     costs = interleaved(
         {"spark": lambda: _job(spark, plan, folder, num_users), "plain": lambda: _plain(plan, folder)}
     )  # fmt: skip
+    label = f"{num_users // 1000}k"
     best = {name: min(cost.wall_s for cost in runs) for name, runs in costs.items()}
     return {
         f"spark_vs_plain_{label}": round(1 / ratio(costs["spark"], costs["plain"]), 4),

@@ -57,7 +57,7 @@ def test_a_thousand_reads_during_publishing_and_kills_are_complete_versions(copy
     assert len(complete) == 3
     reader, chance, kills, turns = Reader(copy.warehouse), random.Random(5), 0, 0
     reader.start()
-    while (reader.polls < POLLS or kills < 4) and reader.is_alive():
+    while (reader.polls < POLLS or kills < 4) and turns < 3 * 4 and reader.is_alive():
         flags = (*LAST, "--rebuild", *(LISTS_OF_FOUR if turns % 2 == 0 else ()))
         turns += 1
         if turns % 3:
@@ -75,6 +75,7 @@ def test_a_thousand_reads_during_publishing_and_kills_are_complete_versions(copy
     reader.join()
     assert reader.error is None, reader.error
     assert reader.polls >= POLLS
+    assert kills >= 4
     assert reader.states <= complete
     assert len(reader.states) >= 2
     done = copy.process(SECOND_NIGHT, *LAST)

@@ -59,8 +59,6 @@ def with_unread_rows(
         file = (book.path, book.content_sha256)
         if file in whole and file[1] in lines.get(file[0], {}):
             now = counts[file]
-            still = book.rows_quarantined - now.accepted - now.duplicate
-            whole[file] = Count(
-                book.rows_accepted + now.accepted, book.rows_duplicate + now.duplicate, {"future": still}
-            )
+            still = {"any": book.rows_quarantined - now.accepted - now.duplicate}  # books do not keep the reasons
+            whole[file] = Count(book.rows_accepted + now.accepted, book.rows_duplicate + now.duplicate, still)
     return whole
