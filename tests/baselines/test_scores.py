@@ -13,7 +13,8 @@ from intentrec.baselines import (
     log_popularity,
     popularity_counts,
 )
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 
 HOUR = popularity_counts(np.array([4, 2]), np.array([3, 3]), num_items=5)
 DAY = popularity_counts(np.array([2, 4, 5, 1]), np.array([9, 5, 7, 7]), num_items=5)

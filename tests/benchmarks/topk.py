@@ -23,7 +23,8 @@ import torch
 from form import Flags, Measured, interleaved, ratio, run_benchmark
 from torch import Tensor
 
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 
 K, SEEN = 100, 50
 BLOCK = 256  # rows of the bare product: its buffer stays in the cache
@@ -119,8 +120,10 @@ def _overlaps() -> list[float]:
     everything, all_but_three = np.arange(5_000), np.arange(4, 5_000)
     whole = Ragged.of([everything] * 128 + [all_but_three] * 128)
     random = Ragged.of([np.unique(own) for own in torch.randint(0, 20_000, (256, SEEN), generator=generator).numpy()])
+    large = torch.randn(100_000, 32, generator=generator)  # where the processor can, by way of bfloat16
     cases = [
         (some, many, K, random),
+        (some, large, K, random),
         (ties[0].float(), ties[1].float(), K, Ragged.of([np.zeros(0, np.int64)] * 256)),
         (some[:, :4], ties[1].float(), K, whole),
         (some, many[:60], K, Ragged.of([np.zeros(0, np.int64)] * 256)),

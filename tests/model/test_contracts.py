@@ -13,10 +13,11 @@ from intentrec.model.checkpoint import Artifact, Vocabulary, load_artifact, save
 from intentrec.model.inference import Histories, Scorer
 from intentrec.model.job import Settings
 from intentrec.model.network import IntentNetwork
+from intentrec.model.ragged import Ragged
 from intentrec.model.ranks import OneRank
 from intentrec.model.shape import PRESETS, preset_shape
 from intentrec.model.steps import Learnt, Optimiser
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.topk import top_k
 
 CATALOGUE = catalogue_of()
 WORDS = Vocabulary(

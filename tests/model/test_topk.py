@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from intentrec.model import topk
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 
 NEVER = float("-inf")
 

@@ -18,7 +18,8 @@ from intentrec.cluster.judging import Indices, JudgedDay
 from intentrec.cluster.priors import Prior
 from intentrec.cluster.recommenders import masked, ragged
 from intentrec.model.inference import Scorer
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 
 _KEPT = 200  # of each ingredient alone
 _AT_ONCE = 200_000  # pairs whose vectors are multiplied at once

@@ -24,8 +24,9 @@ from intentrec.baselines import (
 from intentrec.cluster.judging import Counts, Indices, JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
 from intentrec.model.inference import Histories, Scorer
+from intentrec.model.ragged import Ragged
 from intentrec.model.shape import Field, NetworkShape
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.topk import top_k
 
 _CHUNK = 2048  # users scored at once: what is made for them stays below 64 MB
 

@@ -18,7 +18,8 @@ from intentrec.cluster.catalogue import Newcomers, Numbers
 from intentrec.cluster.judging import Counts, Indices
 from intentrec.config import PoliciesConfig
 from intentrec.model.inference import Encoded, Histories, Scorer
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 from intentrec.policies import (
     Candidates,
     Strengths,

@@ -15,7 +15,8 @@ from pyspark.sql.types import StructType
 
 from intentrec.cluster.recommenders import masked
 from intentrec.cluster.scoring import ScoringPlan, load_scorer, num_tasks
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 
 NEIGHBOUR_COLUMNS = "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRING, score: DOUBLE>>"
 

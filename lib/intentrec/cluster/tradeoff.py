@@ -14,7 +14,8 @@ from intentrec.cluster.recommenders import ModelRecommender, evidence_for, known
 from intentrec.cluster.reranking import Asking, NewItems, Reranking, rerank
 from intentrec.metrics import Figure, bootstrap_means, coverage, intent_coverage, intra_list_diversity, ranking_metrics
 from intentrec.model.inference import Histories
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 from intentrec.policies import category_mix, user_seeds
 
 _CHUNK = 2048  # users re-ranked at once

@@ -21,7 +21,8 @@ from intentrec.cluster.scoring.evidence import added_at, added_to, followed_item
 from intentrec.cluster.scoring.limits import fill_places, keep_limits
 from intentrec.cluster.scoring.plan import ScoringPlan
 from intentrec.model.inference import Encoded, Histories, Scorer
-from intentrec.model.topk import Ragged, top_k
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
 from intentrec.policies import user_seeds
 from intentrec.rules import Found
 

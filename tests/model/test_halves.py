@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intentrec.model import halves, topk
+from intentrec.model.halves import Halves, best_by_halves
+from intentrec.model.ragged import Ragged
+from intentrec.model.topk import top_k
+
+NEVER = float("-inf")
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Halves wherever there are no several queries; they are right without the processor's help, only slower."""
+    monkeypatch.setattr(topk, "worth_halves", lambda items_VD: True)
+
+
+def in_doubles(queries_BD, items_VD, k, bias_V=None, excluded=None, additive=None):
+    """The k best scores_BK by sorting all of them, in float64."""
+    scores_BV = queries_BD.double() @ items_VD.double().T
+    scores_BV += 0 if bias_V is None else bias_V.double()
+    for row in range(len(queries_BD)):
+        if additive is not None:
+            own = slice(int(additive.starts_B[row]), int(additive.starts_B[row + 1]))
+            scores_BV[row, additive.items_N[own]] += additive.values_N[own].double()
+        if excluded is not None:
+            scores_BV[row, excluded.items_N[int(excluded.starts_B[row]) : int(excluded.starts_B[row + 1])]] = NEVER
+    scores_BV[:, 0] = NEVER
+    return scores_BV, scores_BV.topk(k, dim=1).values
+
+
+def drawn(rows, num_items, width, seed=0):
+    """Queries, items of very different lengths, a bias, what is excluded and what is added."""
+    random = np.random.default_rng(seed)
+    lengths = np.exp(random.normal(size=num_items))
+    items = random.normal(size=(num_items, width)) * lengths[:, None]
+    picked = [random.choice(num_items, size=size, replace=False) for size in random.integers(0, 40, 2 * rows)]
+    values = [random.normal(size=len(own)) * 3 for own in picked[:rows]]
+    bias = np.where(random.random(num_items) < 0.1, NEVER, random.normal(size=num_items) - 4)
+    return (
+        *(torch.tensor(own, dtype=torch.float32) for own in (random.normal(size=(rows, width)), items, bias)),
+        Ragged.of(picked[rows:]),
+        Ragged.of(picked[:rows], values),
+    )
+
+
+@pytest.mark.parametrize("k", [1, 10, 100])
+@pytest.mark.parametrize("what", ["alone", "biased", "excluded", "added", "all"])
+def test_proven_rows_hold_the_best_and_most_rows_are_proven(k, what):
+    queries_BD, items_VD, bias_V, excluded, additive = drawn(50, 3000, 24)
+    bias_V = bias_V if what in ("biased", "all") else None
+    extra = (excluded if what in ("excluded", "all") else None, additive if what in ("added", "all") else None)
+    found, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, bias_V), k, 16, extra)
+    scores_BV, wanted_BK = in_doubles(queries_BD, items_VD, k, bias_V, *extra)
+    assert int(sure_B.sum()) > 45
+    torch.testing.assert_close(found.scores_BK[sure_B].double(), wanted_BK[sure_B], rtol=1e-5, atol=1e-5)
+    assert torch.equal(scores_BV.gather(1, found.items_BK)[sure_B], wanted_BK[sure_B])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    scale=st.sampled_from([1e-4, 1.0, 1e4]),
+    bias=st.sampled_from([0.0, 1.0, 1e4]),
+    added=st.sampled_from([None, 1.0, 1e4]),
+)
+def test_what_is_left_off_the_shortlist_never_reaches_more_than_is_said(seed, scale, bias, added):
+    generator = torch.Generator().manual_seed(seed)
+    width = 1 + seed % 9
+    queries_BD = torch.randn(8, width, generator=generator) * scale
+    items_VD = torch.randn(400, width, generator=generator)
+    bias_V = torch.randn(400, generator=generator) * bias
+    values = torch.randn(8, 30, generator=generator) * (added or 0.0)
+    additive = None if added is None else Ragged.of([np.arange(30)] * 8, list(values.numpy()))
+    found, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, bias_V), 5, 8, (None, additive))
+    _, wanted_BK = in_doubles(queries_BD, items_VD, 5, bias_V, None, additive)
+    size = float(wanted_BK.abs().max())
+    torch.testing.assert_close(found.scores_BK[sure_B].double(), wanted_BK[sure_B], rtol=1e-5, atol=1e-6 * size)
+
+
+def test_scores_closer_than_halves_can_tell_are_not_proven_and_found_all_the_same(always):
+    items_VD = 1 + torch.randperm(2000, generator=torch.Generator().manual_seed(1))[:, None] * 1e-6
+    queries_BD = torch.tensor([[1.0], [-2.0], [3.0]])
+    _, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, None), 7, 8, (None, None))
+    assert not sure_B.any()
+    found = top_k(queries_BD, items_VD, 7)
+    order = items_VD[1:, 0].argsort(descending=True) + 1
+    assert found.items_BK.tolist() == [order[:7].tolist(), order.flip(0)[:7].tolist(), order[:7].tolist()]
+
+
+@pytest.mark.parametrize("levels", [1, 3, 40])
+def test_equal_scores_go_by_the_smaller_index(always, levels):
+    items_VD = torch.randint(0, levels, (900, 1), generator=torch.Generator().manual_seed(levels)).float()
+    found = top_k(torch.tensor([[1.0], [-1.0]]), items_VD, 30)
+    for sign, items in zip((1, -1), found.items_BK.tolist(), strict=True):
+        assert items == sorted(range(1, 900), key=lambda item: (-sign * float(items_VD[item, 0]), item))[:30]
+
+
+def test_rows_without_enough_items_are_marked(always):
+    queries_BD, items_VD = torch.ones(3, 4), torch.ones(500, 4)
+    excluded = Ragged.of([np.arange(500), np.arange(4, 500), np.zeros(0, int)])
+    found = top_k(queries_BD, items_VD, 5, excluded=excluded)
+    assert found.items_BK.tolist() == [[0] * 5, [1, 2, 3, 0, 0], [1, 2, 3, 4, 5]]
+    assert found.scores_BK.tolist() == [[NEVER] * 5, [4.0] * 3 + [NEVER] * 2, [4.0] * 5]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 3e38])
+def test_numbers_that_are_none_prove_nothing(wrong):
+    queries_BD, items_VD, *_ = drawn(4, 800, 8)
+    queries_BD[1, 0] = wrong
+    _, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, None), 5, 8, (None, None))
+    assert sure_B.tolist() == [True, False, True, True]
+
+
+def test_other_queries_change_no_bit(always):
+    queries_BD, items_VD, bias_V, excluded, additive = drawn(100, 3000, 24)
+    whole = top_k(queries_BD, items_VD, 20, bias_V=bias_V, excluded=excluded, additive=additive)
+    for rows in (torch.tensor([7]), torch.arange(90, 40, -1)):
+        own = (excluded.some(rows), additive.some(rows))
+        some = top_k(queries_BD[rows], items_VD, 20, bias_V=bias_V, excluded=own[0], additive=own[1])
+        assert torch.equal(some.scores_BK, whole.scores_BK[rows])
+        assert torch.equal(some.items_BK, whole.items_BK[rows])
+
+
+def test_what_is_made_stays_within_the_budget(always, monkeypatch):
+    monkeypatch.setattr(topk, "BUDGET", 8 * 2**20)
+    queries_BD, items_VD, bias_V, excluded, additive = drawn(300, 40_000, 16)
+    assert 0 < halves.rows_in(topk.BUDGET, items_VD, 100) < 300
+    with torch.profiler.profile(profile_memory=True) as profile:
+        found = top_k(queries_BD, items_VD, 100, bias_V=bias_V, excluded=excluded, additive=additive)
+    held = peak = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    assert peak - found.scores_BK.nbytes - found.items_BK.nbytes < topk.BUDGET
+
+
+@pytest.mark.parametrize(
+    ("budget", "num_items", "k", "rows"),
+    [
+        (96 * 2**20, 100_000, 100, 192),
+        (96 * 2**20, 300_000, 100, 16),  # the rounded items alone have 79 MB
+        (96 * 2**20, 1_000_000, 100, 0),
+    ],
+)
+def test_where_the_budget_has_no_room_there_are_no_halves(budget, num_items, k, rows):
+    assert halves.rows_in(budget, torch.empty(num_items, 128, device="meta"), k) == rows
+
+
+@pytest.mark.parametrize(
+    ("can", "shape", "worth"),
+    [
+        ({"avx512_bf16": True}, (20_000, 100), True),
+        ({"amx_bf16": True}, (20_000, 100), True),
+        ({"avx512_bf16": False, "amx_bf16": False}, (20_000, 100), False),
+        ({}, (20_000, 100), False),
+        ({"avx512_bf16": True}, (19_999, 100), False),
+    ],
+)
+def test_halves_are_for_large_matrices_on_processors_that_multiply_them(monkeypatch, can, shape, worth):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can)
+    assert halves.worth_halves(torch.empty(shape)) is worth
