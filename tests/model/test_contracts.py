@@ -1,6 +1,6 @@
 """What every preset keeps, whatever it is made of; order, padding and later events: test_network.py."""
 
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ import torch
 from tests.model.ranks import in_ranks
 from tests.model.synthetic import DAY_S, FIELDS, NUM_ITEMS, START_S, batch_of, catalogue_of, rows_of
 
-from intentrec.model import steps
 from intentrec.model.checkpoint import Artifact, Vocabulary, load_artifact, save_artifact
 from intentrec.model.inference import Histories, Scorer
 from intentrec.model.job import Settings
@@ -115,15 +114,14 @@ def test_two_ranks_with_half_the_rows_each_take_the_step_of_one_rank_with_all(pr
         ("intent", {"readout": "multi_interest", "condition_on_action": True, "long_term": True}),
     ],
 )
-def test_a_step_in_mixed_precision_is_nearly_that_in_full(preset, switches, settings, monkeypatch):
+def test_a_step_in_mixed_precision_is_nearly_that_in_full(preset, switches, settings):
     batch, losses = batch_of(rows_of(6, 8, seed=1)), []
-    for dtype in (torch.float32, torch.bfloat16):
-        mixed = partial(torch.autocast, "cpu", dtype=dtype, enabled=dtype == torch.bfloat16)
-        monkeypatch.setattr(steps, "mixed_precision", lambda device, mixed=mixed: mixed())
-        optimiser = optimiser_of(preset, settings=settings, **switches)
+    for precision in ("float32", "bfloat16"):
+        optimiser = optimiser_of(preset, settings=replace(settings, precision=precision), **switches)
         losses.append([optimiser.step(batch)[0] for _ in range(2)])
         assert {parameter.grad.dtype for parameter in optimiser.parameters} == {torch.float32}
     torch.testing.assert_close(losses[0], losses[1], rtol=0.02, atol=0.0)
+    assert not torch.equal(torch.stack(losses[0]), torch.stack(losses[1]))
 
 
 @every_preset

@@ -8,6 +8,7 @@ from intentrec.model.layers import (
     Recurrent,
     TimedAttention,
     Timeline,
+    looked_up,
     pause_buckets,
 )
 from intentrec.model.shape import ENCODERS, NetworkShape
@@ -50,6 +51,17 @@ def test_attention_without_biases_is_torchs_own(read_time):
     query, key, value = (part.view(3, 5, 2, 4).transpose(1, 2) for part in layer.projected(x_BLD).chunk(3, dim=-1))
     theirs = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     torch.testing.assert_close(layer(x_BLD, timeline), layer.out(theirs.transpose(1, 2).reshape(3, 5, 8)))
+
+
+def test_biases_looked_up_and_their_gradients_are_those_of_an_embedding():
+    torch.manual_seed(0)
+    table_PH, buckets_BLL = torch.randn(7, 3, requires_grad=True), torch.randint(0, 7, (2, 5, 5))
+    found_BHLL = looked_up(table_PH, buckets_BLL)
+    wanted_BHLL = torch.nn.functional.embedding(buckets_BLL, table_PH).permute(0, 3, 1, 2)
+    assert torch.equal(found_BHLL, wanted_BHLL)
+    weights_BHLL = torch.randn(2, 3, 5, 5)
+    ours, theirs = (torch.autograd.grad((own * weights_BHLL).sum(), table_PH)[0] for own in (found_BHLL, wanted_BHLL))
+    torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("bias", ["distance_bias", "pause_bias"])

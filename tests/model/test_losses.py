@@ -38,6 +38,20 @@ def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, bia
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("biased", [False, True])
+def test_where_the_network_computes_in_bfloat16_gradients_are_rounded_and_the_loss_is_not(biased):
+    hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(700)
+    given = [hidden_ND, items_VD, bias_V] if biased else [hidden_ND, items_VD]
+    exact = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
+    assert torch.equal(ours, exact)
+    for own, other in zip(torch.autograd.grad(ours, given), torch.autograd.grad(exact, given), strict=True):
+        assert own.dtype == torch.float32
+        assert (own - other).norm() < 0.005 * other.norm()  # a rounded number is off by at most 0.004 of itself
+        assert torch.equal(own, other) == (own.dim() == 1)  # the bias' gradient is made of no product
+
+
 @pytest.mark.parametrize("num_events", [1, 300])
 @pytest.mark.parametrize("biased", [False, True])
 def test_of_several_queries_loss_and_gradients_are_those_of_the_greatest_scores(num_events, biased):

@@ -107,6 +107,7 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         gbce_calibration=training.gbce_calibration,
         contrast_weight=training.contrast_weight,
         transition_weight=training.transition_weight,
+        precision=training.precision,
         sparse_gradients=training.sparse_gradients,
         max_skipped_steps=training.max_skipped_steps,
         seed=training.seed,

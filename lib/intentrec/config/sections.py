@@ -190,6 +190,11 @@ class TrainingConfig(Section):
     transition_weight: float = Field(
         0.0, ge=0, description="of teaching item vectors which item follows which, beside the item loss; about 0.1"
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="in which the network computes while it learns; bfloat16 is faster where the processor multiplies "
+        "it (avx512_bf16, amx_bf16), and slower elsewhere; auto: bfloat16 on a GPU, float32 on a CPU",
+    )
     sparse_gradients: StrictBool = Field(
         True, description="sampled and gbce move only the item vectors that a step needs; false: all, as Adam does"
     )

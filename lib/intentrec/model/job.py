@@ -35,6 +35,7 @@ class Settings:
         gbce_calibration: t of gbce; 0: plain binary cross-entropy, 1: probabilities as of all items.
         contrast_weight: of drawing events together that lead to the same item; 0: none.
         transition_weight: of teaching item vectors what follows what; 0: none.
+        precision: of the network and of the item loss' gradients: float32, bfloat16, or auto (bfloat16 on a GPU).
         sparse_gradients: whether a sampled loss moves only the item rows that a step needs.
         clip_norm: greatest norm of all gradients together.
         max_skipped_steps: steps in a row with a non-finite loss or gradient before training fails.
@@ -59,6 +60,7 @@ class Settings:
     gbce_calibration: float = 0.75
     contrast_weight: float = 0.0
     transition_weight: float = 0.0
+    precision: str = "auto"
     sparse_gradients: bool = True
     clip_norm: float = 1.0
     max_skipped_steps: int = 10

@@ -25,9 +25,10 @@ from intentrec.model.targets import Targets, targets_of, term_losses, term_weigh
 _BETAS = (0.9, 0.98)
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which the network computes: bfloat16 where it pays on a GPU, float32 on the CPU."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+def mixed_precision(device: torch.device, precision: str = "auto") -> AbstractContextManager[object]:
+    """Return the context in which the network computes: auto is bfloat16 on a GPU, float32 on a CPU."""
+    halves = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=halves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Optimiser:
         weights_T = self.ranks.sum(term_weights(self.network.shape, targets))
         negatives = self._sampler.draw(self.steps).to(self.device) if self._sampler else None
         self._sums.zero_()
-        with mixed_precision(self.device):
+        with mixed_precision(self.device, self.settings.precision):
             vectors = self._vectors(batch, targets, negatives)
             losses_T, _ = term_losses(self.network, batch, targets, vectors, self._item_loss(negatives))
         # A term without weight on any rank has loss 0; dividing it by 1 keeps it 0.
