@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ import pytest
 
 from intentrec.config import Config, load_config
 from intentrec.doctor.inputs import check_inputs
-from intentrec.starter import Suggestion, config_page, suggest
+from intentrec.starter import Suggestion, config_page, suggest, suggesting
+from intentrec.starter.sampling import read_sample
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 Event = tuple[str, str, datetime, str]
@@ -122,6 +124,26 @@ def test_few_items_give_short_lists(tmp_path):
     lines = [f"u{n % 40},i{n % 30},{1_714_521_600 + 500 * n}" for n in range(400)]
     (tmp_path / "a.csv").write_text("\n".join(["user,item,ts", *lines]) + "\n")
     assert suggest(str(tmp_path / "a.csv")).k == 3
+
+
+@pytest.mark.parametrize(
+    ("users_a_day", "num_days", "held_out"),
+    [(600, 30, 1), (100, 60, 5), (100, 40, 4), (20, 60, 6), (20, 9, 1)],  # 500 users, or a tenth of the days
+)
+def test_as_many_days_are_held_out_as_it_takes_to_judge(tmp_path, users_a_day, num_days, held_out):
+    rows = [f"u{n},i{n % 50},{1_714_521_600 + 86_400 * day + n}" for day in range(num_days) for n in range(users_a_day)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,ts", *rows]) + "\n")
+    found = suggest(str(tmp_path / "a.csv"))
+    assert found.holdout_days == held_out
+    assert f"holdout_days: {held_out}, validation_days: {held_out}" in config_page(found)
+
+
+def test_of_a_part_of_a_log_one_day_is_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(suggesting, "read_sample", partial(read_sample, most_rows=1000))
+    rows = [f"u{n},i{n % 50},{1_714_521_600 + 86_400 * day + n}" for day in range(60) for n in range(20)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,ts", *rows]) + "\n")
+    found = suggest(str(tmp_path / "a.csv"))
+    assert (found.sample.whole, found.holdout_days) == (False, 1)
 
 
 def test_another_name_of_the_items_and_what_people_read_are_no_context(tmp_path):

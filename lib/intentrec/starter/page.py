@@ -93,7 +93,8 @@ def _stages(found: Suggestion) -> Iterator[str]:
     yield f"examples: {{history_length: {found.history_length}, event_features: [{features}]}}"
     yield "model: {preset: intent, width: 64}"
     yield "training: {workers: 2, launcher: spark, epochs: 10, seed: 1}"
-    yield f"evaluation: {{holdout_days: 1, validation_days: 1, k: {_lengths(found.k)}}}"
+    days = found.holdout_days
+    yield f"evaluation: {{holdout_days: {days}, validation_days: {days}, k: {_lengths(found.k)}}}"
     yield f"recommendations: {{k: {found.k}, active_days: {found.active_days}}}"
     yield 'spark: {master: "local[*]"}            # used only where no session is active and spark-submit gives none'
 

@@ -19,6 +19,9 @@ _LONGEST_VALUE = 64  # characters on average; longer ones are texts, not categor
 _MEASURES = {"size", "count", "num", "total", "price", "amount"}  # words of columns that count, and name no kind
 _TEXTS = {"name", "title", "text", "description", "summary", "comment", "review"}  # words of columns that people read
 _LENGTHS = (20, 50, 100, 200)
+_JUDGED_LISTS = 500  # wanted on the held-out days: with fewer no difference shows
+_HELD_OUT_SHARE = 0.1  # of the days, at most
+_DAY_US = 86_400_000_000
 _FUTURE_SHARE = 0.002  # of the events that may lie a day or more behind the proposed run date
 
 
@@ -39,6 +42,7 @@ class Suggestion:
         k: length of the lists.
         history_length: events of a user that the model sees.
         active_days: days after which a user gets no list.
+        holdout_days: last days that the model is judged on.
         run_date: the newest day that is nearly whole.
         days: first and last day of the sample, UTC.
         num_users: different ones in the sample.
@@ -57,6 +61,7 @@ class Suggestion:
     k: int
     history_length: int
     active_days: int
+    holdout_days: int
     run_date: date
     days: tuple[date, date]
     num_users: int
@@ -95,6 +100,7 @@ def suggest(pattern: str) -> Suggestion:
         k=max(1, min(20, num_items // 10)),
         history_length=_history_length(users[sound]),
         active_days=90,
+        holdout_days=_holdout_days(users[sound], times_us[sound], latest) if sample.whole else 1,
         run_date=latest.date(),
         days=(days[0], days[1]),
         num_users=num_users,
@@ -192,3 +198,13 @@ def _history_length(users: npt.NDArray[np.int64]) -> int:
     events = np.unique(users, return_counts=True)[1]
     wanted = float(np.quantile(events, 0.95))
     return max(50, next((length for length in _LENGTHS if length >= wanted), _LENGTHS[-1]))
+
+
+def _holdout_days(users: npt.NDArray[np.int64], times_us: npt.NDArray[np.float64], latest: datetime) -> int:
+    """Return the fewest last days with enough users to judge by, each day counting its own, and at least one."""
+    day_of = np.floor(times_us / _DAY_US).astype(np.int64)
+    last, lists = int(latest.timestamp() // 86400), np.unique(np.stack([users, day_of]), axis=1)[1]
+    first = float(np.quantile(day_of, 0.001))  # a clock that is years off stretches nothing
+    most = max(1, int(_HELD_OUT_SHARE * (last - first + 1)))
+    enough = (days for days in range(1, most) if np.sum((lists <= last) & (lists > last - days)) >= _JUDGED_LISTS)
+    return next(enough, most)
