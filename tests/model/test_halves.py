@@ -5,17 +5,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intentrec.model import halves, topk
-from intentrec.model.halves import Halves, best_by_halves
+from intentrec.model.halves import Asked, Blocks, best_by_halves, blocks_in
 from intentrec.model.ragged import Ragged
 from intentrec.model.topk import top_k
 
 NEVER = float("-inf")
+ONE_BLOCK = Blocks(16, 4096)
 
 
 @pytest.fixture
 def always(monkeypatch):
     """Halves wherever there are no several queries; they are right without the processor's help, only slower."""
     monkeypatch.setattr(topk, "worth_halves", lambda items_VD: True)
+
+
+def by_halves(queries_BD, items_VD, k, bias_V=None, extra=(None, None), blocks=ONE_BLOCK):
+    bias_V = torch.zeros(len(items_VD)) if bias_V is None else bias_V.clone()
+    bias_V[0] = NEVER
+    return best_by_halves(Asked(queries_BD, items_VD, bias_V, *extra), k, blocks)
 
 
 def in_doubles(queries_BD, items_VD, k, bias_V=None, excluded=None, additive=None):
@@ -49,11 +56,12 @@ def drawn(rows, num_items, width, seed=0):
 
 @pytest.mark.parametrize("k", [1, 10, 100])
 @pytest.mark.parametrize("what", ["alone", "biased", "excluded", "added", "all"])
-def test_proven_rows_hold_the_best_and_most_rows_are_proven(k, what):
+@pytest.mark.parametrize("blocks", [Blocks(16, 3072), Blocks(56, 1024)], ids=["one", "three"])
+def test_proven_rows_hold_the_best_and_most_rows_are_proven(k, what, blocks):
     queries_BD, items_VD, bias_V, excluded, additive = drawn(50, 3000, 24)
     bias_V = bias_V if what in ("biased", "all") else None
     extra = (excluded if what in ("excluded", "all") else None, additive if what in ("added", "all") else None)
-    found, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, bias_V), k, 16, extra)
+    found, sure_B = by_halves(queries_BD, items_VD, k, bias_V, extra, blocks)
     scores_BV, wanted_BK = in_doubles(queries_BD, items_VD, k, bias_V, *extra)
     assert int(sure_B.sum()) > 45
     torch.testing.assert_close(found.scores_BK[sure_B].double(), wanted_BK[sure_B], rtol=1e-5, atol=1e-5)
@@ -75,7 +83,7 @@ def test_what_is_left_off_the_shortlist_never_reaches_more_than_is_said(seed, sc
     bias_V = torch.randn(400, generator=generator) * bias
     values = torch.randn(8, 30, generator=generator) * (added or 0.0)
     additive = None if added is None else Ragged.of([np.arange(30)] * 8, list(values.numpy()))
-    found, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, bias_V), 5, 8, (None, additive))
+    found, sure_B = by_halves(queries_BD, items_VD, 5, bias_V, (None, additive), Blocks(8, 128))
     _, wanted_BK = in_doubles(queries_BD, items_VD, 5, bias_V, None, additive)
     size = float(wanted_BK.abs().max())
     torch.testing.assert_close(found.scores_BK[sure_B].double(), wanted_BK[sure_B], rtol=1e-5, atol=1e-6 * size)
@@ -84,7 +92,7 @@ def test_what_is_left_off_the_shortlist_never_reaches_more_than_is_said(seed, sc
 def test_scores_closer_than_halves_can_tell_are_not_proven_and_found_all_the_same(always):
     items_VD = 1 + torch.randperm(2000, generator=torch.Generator().manual_seed(1))[:, None] * 1e-6
     queries_BD = torch.tensor([[1.0], [-2.0], [3.0]])
-    _, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, None), 7, 8, (None, None))
+    _, sure_B = by_halves(queries_BD, items_VD, 7)
     assert not sure_B.any()
     found = top_k(queries_BD, items_VD, 7)
     order = items_VD[1:, 0].argsort(descending=True) + 1
@@ -111,7 +119,7 @@ def test_rows_without_enough_items_are_marked(always):
 def test_numbers_that_are_none_prove_nothing(wrong):
     queries_BD, items_VD, *_ = drawn(4, 800, 8)
     queries_BD[1, 0] = wrong
-    _, sure_B = best_by_halves(queries_BD, Halves.of(items_VD, None), 5, 8, (None, None))
+    _, sure_B = by_halves(queries_BD, items_VD, 5)
     assert sure_B.tolist() == [True, False, True, True]
 
 
@@ -126,9 +134,11 @@ def test_other_queries_change_no_bit(always):
 
 
 def test_what_is_made_stays_within_the_budget(always, monkeypatch):
-    monkeypatch.setattr(topk, "BUDGET", 8 * 2**20)
+    monkeypatch.setattr(topk, "BUDGET", 16 * 2**20)
     queries_BD, items_VD, bias_V, excluded, additive = drawn(300, 40_000, 16)
-    assert 0 < halves.rows_in(topk.BUDGET, items_VD, 100) < 300
+    blocks = blocks_in(topk.BUDGET, items_VD, 100)
+    assert blocks.rows < 300
+    assert blocks.items < 40_000
     with torch.profiler.profile(profile_memory=True) as profile:
         found = top_k(queries_BD, items_VD, 100, bias_V=bias_V, excluded=excluded, additive=additive)
     held = peak = 0
@@ -140,15 +150,18 @@ def test_what_is_made_stays_within_the_budget(always, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("budget", "num_items", "k", "rows"),
+    ("budget", "shape", "k", "blocks"),
     [
-        (96 * 2**20, 100_000, 100, 192),
-        (96 * 2**20, 300_000, 100, 16),  # the rounded items alone have 79 MB
-        (96 * 2**20, 1_000_000, 100, 0),
+        (96 * 2**20, (100_000, 128), 100, Blocks(192, 100_096)),
+        (96 * 2**20, (10_000_000, 64), 100, Blocks(192, 135_168)),
+        (96 * 2**20, (5_000, 128), 10, Blocks(192, 5_120)),
+        (96 * 2**20, (100_000, 128), 500, Blocks(192, 25_088)),
+        (96 * 2**20, (100_000, 128), 2_000, None),  # the shortlists of 2,048 users alone would take 86 MB
+        (16 * 2**20, (100_000, 128), 100, None),
     ],
 )
-def test_where_the_budget_has_no_room_there_are_no_halves(budget, num_items, k, rows):
-    assert halves.rows_in(budget, torch.empty(num_items, 128, device="meta"), k) == rows
+def test_what_is_multiplied_at_once_fits_into_the_budget(budget, shape, k, blocks):
+    assert blocks_in(budget, torch.empty(shape, device="meta"), k) == blocks
 
 
 @pytest.mark.parametrize(

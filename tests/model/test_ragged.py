@@ -19,6 +19,9 @@ def test_entries_have_a_place_in_a_matrix():
     positions_N, values_N = ROWS.flat(slice(1, 3), 10)
     assert positions_N.tolist() == [12]
     assert values_N.tolist() == [-1.0]
+    positions_N, values_N = ROWS.flat(slice(0, 3), 2, slice(2, 4))  # of items 2 and 3 alone
+    assert positions_N.tolist() == [1, 4]
+    assert values_N.tolist() == [0.5, -1.0]
     assert Ragged.of([np.array([4])]).flat(slice(0, 1), 10)[1] is None
 
 

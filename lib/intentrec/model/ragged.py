@@ -48,12 +48,17 @@ class Ragged:
         values_N = None if self.values_N is None else self.values_N[entries_N]
         return Ragged(starts_R, self.items_N[entries_N], values_N)
 
-    def flat(self, rows: slice, stride: int) -> tuple[Tensor, Tensor | None]:
-        """Return positions in a [R, stride] buffer of the entries of ``rows``, and their values."""
+    def flat(self, rows: slice, stride: int, items: slice | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return positions in a [R, stride] buffer of the entries of ``rows``, and their values; of ``items`` alone."""
         starts_R = self.starts_B[rows.start : rows.stop + 1]
         entries = slice(int(starts_R[0]), int(starts_R[-1]))
         row_N = torch.repeat_interleave(torch.arange(len(starts_R) - 1), starts_R.diff())
-        return row_N * stride + self.items_N[entries], None if self.values_N is None else self.values_N[entries]
+        items_N, values_N = self.items_N[entries], None if self.values_N is None else self.values_N[entries]
+        if items is None:
+            return row_N * stride + items_N, values_N
+        within_N = (items_N >= items.start) & (items_N < items.stop)
+        positions_N = row_N[within_N] * stride + items_N[within_N] - items.start
+        return positions_N, None if values_N is None else values_N[within_N]
 
 
 def _joined(rows: Sequence[NDArray[Any]], dtype: type) -> Tensor:

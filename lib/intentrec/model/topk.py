@@ -6,7 +6,7 @@ B users   Q queries of a user   D width   V items   K kept   G groups of items  
 import torch
 from torch import Tensor
 
-from intentrec.model.halves import Halves, best_by_halves, rows_in, worth_halves
+from intentrec.model.halves import Asked, best_by_halves, blocks_in, worth_halves
 from intentrec.model.ragged import Ragged
 from intentrec.model.selection import GROUP, NEVER, TopK, best, num_groups
 
@@ -58,10 +58,12 @@ def _found(
     queries_BQD: Tensor, items_VD: Tensor, k: int, bias_V: Tensor | None, extra: tuple[Ragged | None, Ragged | None]
 ) -> TopK:
     """Return the k best by halves where they are proven, all others by products in float32."""
-    at_once = rows_in(BUDGET, items_VD, k) if queries_BQD.shape[1] == 1 and worth_halves(items_VD) else 0
-    if not at_once:
+    blocks = blocks_in(BUDGET, items_VD, k) if queries_BQD.shape[1] == 1 and worth_halves(items_VD) else None
+    if blocks is None:
         return _by_singles(queries_BQD, items_VD, k, bias_V, extra)
-    found, sure_B = best_by_halves(queries_BQD[:, 0], Halves.of(items_VD, bias_V), k, at_once, extra)
+    own_V = torch.zeros(len(items_VD)) if bias_V is None else bias_V.clone()
+    own_V[0] = NEVER
+    found, sure_B = best_by_halves(Asked(queries_BQD[:, 0], items_VD, own_V, *extra), k, blocks)
     open_U = (~sure_B).nonzero()[:, 0]
     if len(open_U):
         some = tuple(None if own is None else own.some(open_U) for own in extra)
