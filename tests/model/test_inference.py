@@ -131,10 +131,10 @@ def test_a_broken_history_is_refused(change, message):
 
 def test_the_nearest_past_item_is_the_one_of_the_smallest_angle():
     scorer = Scorer(artifact_of(SHAPES["intent on ids and times"]))
-    scorer._directions_VD = torch.zeros(21, 16)
-    scorer._directions_VD[1, 0] = scorer._directions_VD[2, 1] = 1.0
-    scorer._directions_VD[3, :2] = torch.tensor([0.8, 0.6])
-    scorer._directions_VD[4] = scorer._directions_VD[3]
+    scorer.items_VD = torch.zeros(21, 16)
+    scorer.items_VD[1, 0] = scorer.items_VD[2, 1] = 1.0
+    scorer.items_VD[3, :2] = torch.tensor([8.0, 6.0])
+    scorer.items_VD[4] = scorer.items_VD[3]
     items_BK = torch.tensor([[1, 2, 0], [1, 2, 3]])
     past = [np.array([3, 0, 2]), np.array([0])]
     assert scorer.nearest(items_BK, past).tolist() == [[3, 2, 0], [0, 0, 0]]

@@ -73,7 +73,6 @@ class Scorer:
             self._vectors = self.network.items.whole()
             self.items_VD = self._vectors.vectors_UD
             self.bias_V = self._vectors.bias_U
-            self._directions_VD = torch.nn.functional.normalize(self.items_VD, dim=1)
 
     def encode(self, histories: Histories) -> Encoded:
         """Encode every history, in the order given; histories of like length share a batch.
@@ -112,13 +111,15 @@ class Scorer:
             int64 [B, K] past items, the latest of equals; 0 where there is none to name.
         """
         nearest_BK = torch.zeros_like(items_BK)
-        directions_VD = self._directions_VD.cpu()
         for row, items in enumerate(past):
             known = torch.from_numpy(items[items > 0][::-1].astype(np.int64))
             if len(known):
-                cosines = directions_VD[items_BK[row]] @ directions_VD[known].T
+                cosines = self._directions(items_BK[row]) @ self._directions(known).T
                 nearest_BK[row] = known[cosines.argmax(dim=1)]
         return nearest_BK.masked_fill(items_BK == 0, 0)
+
+    def _directions(self, items_N: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(self.items_VD[items_N.to(self.device)].cpu(), dim=1)
 
     def _padded(self, histories: Histories, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         length = _padded_length(max(len(histories.items[row]) for row in chosen))
