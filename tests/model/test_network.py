@@ -118,6 +118,17 @@ def test_alpha_and_z_are_the_mixture_of_projected_probabilities():
     torch.testing.assert_close(said.intents_BLD, by_hand)
 
 
+@every_shape
+def test_the_last_event_alone_is_told_the_same(shape):
+    network, given = network_of(shape).eval(), rows(shape)
+    with torch.no_grad():
+        whole, last = network(*given), network.of_last(*given, network.items.whole())
+    torch.testing.assert_close(last.queries_BLQD, whole.queries_BLQD[:, -1:])
+    torch.testing.assert_close(last.alpha_BLH, whole.alpha_BLH[:, -1:])
+    torch.testing.assert_close(last.intents_BLD, whole.intents_BLD[:, -1:])
+    torch.testing.assert_close(last.head_logits, {head: own[:, -1:] for head, own in whole.head_logits.items()})
+
+
 def test_without_heads_there_are_no_intents():
     said = network_of(SHAPES["sasrec"])(*rows(SHAPES["sasrec"]))
     assert said.head_logits == {}

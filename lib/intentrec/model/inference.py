@@ -90,14 +90,14 @@ class Scorer:
         chances = {head: torch.zeros(rows, len(self.labels[head])) for head in self.shape.heads}
         with torch.inference_mode(), mixed_precision(self.device):
             for chosen in _alike(lengths_B):
-                said = self.network(*self._padded(histories, chosen), self._vectors)
+                said = self.network.of_last(*self._padded(histories, chosen), self._vectors)
                 where, own = torch.from_numpy(chosen), slice(0, len(chosen))
-                queries_BQD[where] = said.queries_BLQD[own, -1].float().cpu()
-                intents_BD[where] = said.intents_BLD[own, -1].float().cpu()
-                alpha_BH[where] = said.alpha_BLH[own, -1].float().cpu()
+                queries_BQD[where] = said.queries_BLQD[own, 0].float().cpu()
+                intents_BD[where] = said.intents_BLD[own, 0].float().cpu()
+                alpha_BH[where] = said.alpha_BLH[own, 0].float().cpu()
                 for head, logits_BLN in said.head_logits.items():
                     temperature = self._temperatures.get(head, 1.0)
-                    chances[head][where] = (logits_BLN[own, -1].float() / temperature).softmax(dim=-1).cpu()
+                    chances[head][where] = (logits_BLN[own, 0].float() / temperature).softmax(dim=-1).cpu()
         return Encoded(queries_BQD, intents_BD, alpha_BH, chances)
 
     def nearest(self, items_BK: Tensor, past: Sequence[NDArray[Any]]) -> Tensor:

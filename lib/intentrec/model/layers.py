@@ -59,6 +59,12 @@ class Timeline:
         pauses_BLL = pause_buckets(times_BL[:, :, None] - times_BL[:, None, :])
         return cls(valid_BL, allowed_BLL, distances_LL.clamp(0, NUM_POSITIONS - 1), pauses_BLL)
 
+    def of_last(self) -> "Timeline":
+        """Return the same with the last event of every row alone looking."""
+        return Timeline(
+            self.valid_BL[:, -1:], self.allowed_BLL[:, -1:], self.distances_LL[-1:], self.pauses_BLL[:, -1:]
+        )  # fmt: skip
+
     def within(self, times_BL: Tensor, days: float) -> "Timeline":
         """Return the same with sight cut at ``days`` before the looking event; exactly ``days`` is still seen."""
         recent_BLL = times_BL[:, :, None] - times_BL[:, None, :] <= round(days * _DAY_S)
@@ -118,13 +124,25 @@ class TimedAttention(nn.Module):
         rows, length, width = x_BLD.shape
         split = self.projected(x_BLD).view(rows, length, 3, self.heads, width // self.heads)
         query_BHLE, key_BHLE, value_BHLE = split.permute(2, 0, 3, 1, 4)
-        scores_BHLL = query_BHLE @ key_BHLE.transpose(2, 3) / math.sqrt(width // self.heads)
+        return self._mixed(query_BHLE, key_BHLE, value_BHLE, timeline)
+
+    def of_last(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
+        """Return float [B, 1, D]: the last event's mixture alone."""
+        rows, length, width = x_BLD.shape
+        asking, asked = self.projected.weight[:width], self.projected.weight[width:]
+        query_BH1E = F.linear(x_BLD[:, -1:], asking).view(rows, 1, self.heads, width // self.heads).transpose(1, 2)
+        split = F.linear(x_BLD, asked).view(rows, length, 2, self.heads, width // self.heads)
+        key_BHLE, value_BHLE = split.permute(2, 0, 3, 1, 4)
+        return self._mixed(query_BH1E, key_BHLE, value_BHLE, timeline.of_last())
+
+    def _mixed(self, query_BHLE: Tensor, key_BHLE: Tensor, value_BHLE: Tensor, timeline: Timeline) -> Tensor:
+        scores_BHLL = query_BHLE @ key_BHLE.transpose(2, 3) / math.sqrt(query_BHLE.shape[-1])
         scores_BHLL = scores_BHLL + self.distance_bias[:, timeline.distances_LL]
         if self.pause_bias is not None:
             scores_BHLL = scores_BHLL + looked_up(self.pause_bias, timeline.pauses_BLL)
         scores_BHLL = scores_BHLL.masked_fill(~timeline.allowed_BLL[:, None], float("-inf"))
         shares_BHLL = self.dropout(scores_BHLL.softmax(dim=-1))
-        mixed_BLD = (shares_BHLL @ value_BHLE).transpose(1, 2).reshape(rows, length, width)
+        mixed_BLD = (shares_BHLL @ value_BHLE).transpose(1, 2).flatten(2)
         out_BLD: Tensor = self.out(mixed_BLD)
         return out_BLD
 
@@ -147,8 +165,14 @@ class GatedBlock(nn.Module):
 
     def forward(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
         """Return float [B, L, D]."""
-        attended_BLD = self.dropout(self.attention(self.attention_norm(x_BLD), timeline))
-        x_BLD = x_BLD + self.attention_gate(x_BLD).sigmoid() * attended_BLD
+        return self._gated(x_BLD, self.attention(self.attention_norm(x_BLD), timeline))
+
+    def of_last(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
+        """Return float [B, 1, D] of the last event, for a sixth of the products."""
+        return self._gated(x_BLD[:, -1:], self.attention.of_last(self.attention_norm(x_BLD), timeline))
+
+    def _gated(self, x_BLD: Tensor, attended_BLD: Tensor) -> Tensor:
+        x_BLD = x_BLD + self.attention_gate(x_BLD).sigmoid() * self.dropout(attended_BLD)
         gate, value = self.widened(self.forward_norm(x_BLD)).chunk(2, dim=-1)
         widened = self.dropout(F.silu(gate) * value)
         out_BLD: Tensor = x_BLD + self.forward_gate(x_BLD).sigmoid() * self.dropout(self.narrowed(widened))
@@ -203,5 +227,17 @@ class Encoder(nn.Module):
         x_BLD = self.joined_norm(self.joined(torch.cat(inputs, dim=-1)))
         for layer in self.layers:
             x_BLD = layer(x_BLD, timeline)
+        return self._normalised(x_BLD, timeline)
+
+    def of_last(self, inputs: list[Tensor], timeline: Timeline) -> Tensor:
+        """Return float [B, 1, D] of the last event of every row."""
+        x_BLD = self.joined_norm(self.joined(torch.cat(inputs, dim=-1)))
+        for layer in self.layers[:-1]:
+            x_BLD = layer(x_BLD, timeline)
+        for layer in self.layers[-1:]:
+            x_BLD = layer.of_last(x_BLD, timeline) if isinstance(layer, GatedBlock) else layer(x_BLD, timeline)
+        return self._normalised(x_BLD[:, -1:], timeline.of_last())
+
+    def _normalised(self, x_BLD: Tensor, timeline: Timeline) -> Tensor:
         out_BLD: Tensor = self.norm(x_BLD) * timeline.valid_BL[..., None]
         return out_BLD

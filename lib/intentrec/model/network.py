@@ -15,7 +15,7 @@ from intentrec.model.intents import head_sizes
 from intentrec.model.items import ItemTable, ItemVectors
 from intentrec.model.layers import Encoder, GatedBlock, Timeline
 from intentrec.model.long_term import LongTerm
-from intentrec.model.readouts import readout_of
+from intentrec.model.readouts import Last, readout_of
 from intentrec.model.shape import ACTION, Catalogue, NetworkShape
 
 
@@ -34,6 +34,9 @@ class Predictions:
     head_logits: dict[str, Tensor]
     alpha_BLH: Tensor
     intents_BLD: Tensor
+
+
+Said = tuple[dict[str, Tensor], Tensor, Tensor]  # head_logits, alpha_BLH and intents_BLD of Predictions
 
 
 class IntentMixture(nn.Module):
@@ -155,6 +158,35 @@ class IntentNetwork(nn.Module):
         """
         vectors = self.items.whole() if vectors is None else vectors
         timeline = Timeline.of(times_BL)
+        parts, said = self._read(items_BL, times_BL, features_BCL, vectors, timeline)
+        hidden_BLD = parts[0] if self.item_encoder is None else self.item_encoder(parts, timeline)
+        if self.flat_heads is not None:
+            said = self.flat_heads(hidden_BLD)
+        return self._answered(self.readout(hidden_BLD, timeline), said, wanted_BL)
+
+    def of_last(self, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor, vectors: ItemVectors) -> Predictions:
+        """Return what ``forward`` says after the last event of every row, L is 1, for less work where that is possible.
+
+        The last layer then has one event to answer for; a readout of all events needs them all.
+        """
+        timeline = Timeline.of(times_BL)
+        parts, said = self._read(items_BL, times_BL, features_BCL, vectors, timeline)
+        if isinstance(self.readout, Last):
+            last_B1D = parts[0][:, -1:] if self.item_encoder is None else self.item_encoder.of_last(parts, timeline)
+            queries_B1QD = self.readout(last_B1D, timeline.of_last())
+        else:
+            hidden_BLD = parts[0] if self.item_encoder is None else self.item_encoder(parts, timeline)
+            last_B1D, queries_B1QD = hidden_BLD[:, -1:], self.readout(hidden_BLD, timeline)[:, -1:]
+        if self.flat_heads is not None:
+            return self._answered(queries_B1QD, self.flat_heads(last_B1D), None)
+        logits, alpha_BLH, intents_BLD = said
+        last = {head: logits_BLN[:, -1:] for head, logits_BLN in logits.items()}, alpha_BLH[:, -1:], intents_BLD[:, -1:]
+        return self._answered(queries_B1QD, last, None)
+
+    def _read(
+        self, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor, vectors: ItemVectors, timeline: Timeline
+    ) -> tuple[list[Tensor], Said]:
+        """Return what the item encoder reads, the events first, and what the intents are that it reads of."""
         event_BLD = self.fusion(self.items.read(items_BL, vectors), items_BL, times_BL, features_BCL)
         parts = [event_BLD]
         if self.short_term is not None:
@@ -163,18 +195,14 @@ class IntentNetwork(nn.Module):
             parts.append(self.short_term(event_BLD, recent))
         if self.long_term is not None:
             parts.append(self.long_term(items_BL, times_BL, timeline))
-        logits: dict[str, Tensor] = {}
-        alpha_BLH = event_BLD.new_zeros(*items_BL.shape, 0)
-        intents_BLD = torch.zeros_like(event_BLD)
-        if self.intent_encoder is not None and self.intents is not None:
-            logits, alpha_BLH, intents_BLD = self.intents(self.intent_encoder(parts, timeline))
-            parts.append(intents_BLD)
-        hidden_BLD = event_BLD if self.item_encoder is None else self.item_encoder(parts, timeline)
-        if self.flat_heads is not None:
-            logits, alpha_BLH, intents_BLD = self.flat_heads(hidden_BLD)
-        queries_BLQD = self.readout(hidden_BLD, timeline)
+        if self.intent_encoder is None or self.intents is None:
+            return parts, ({}, event_BLD.new_zeros(*items_BL.shape, 0), torch.zeros_like(event_BLD))
+        said: Said = self.intents(self.intent_encoder(parts, timeline))
+        return [*parts, said[2]], said
+
+    def _answered(self, queries_BLQD: Tensor, said: Said, wanted_BL: Tensor | None) -> Predictions:
         if self.wanted is not None:
-            queries_BLQD = queries_BLQD + self.wanted(wanted_BL, logits.get(ACTION)).unsqueeze(-2)
+            queries_BLQD = queries_BLQD + self.wanted(wanted_BL, said[0].get(ACTION)).unsqueeze(-2)
         if self.shape.cosine_scale is not None:
             queries_BLQD = F.normalize(queries_BLQD, dim=-1) * self.shape.cosine_scale
-        return Predictions(queries_BLQD, logits, alpha_BLH, intents_BLD)
+        return Predictions(queries_BLQD, *said)
