@@ -246,9 +246,9 @@ def test_an_action_that_the_log_does_not_have_is_refused():
         network_shape(NUMBERS, model)
 
 
-def test_a_finished_model_is_trained_on_once_at_half_the_rate():
+def test_a_finished_model_is_trained_on_once_at_half_the_rate_that_it_ended_with():
     assert continued(Settings(epochs=9, warm_epochs=3, learning_rate=0.5, seed=4)) == Settings(
-        epochs=1, learning_rate=0.25, seed=4
+        epochs=1, learning_rate=0.25, seed=4, keep_rate=True
     )
 
 

@@ -103,7 +103,12 @@ def test_the_same_training_twice_is_bit_equal_and_another_seed_is_not(make_job):
 
 @pytest.mark.parametrize(
     ("at_call", "loss"),
-    [(3, {}), (6, {}), (6, {"loss": "sampled", "negatives": 6})],  # in epoch 2, learning; in epoch 3, judging
+    [
+        (3, {}),  # in epoch 2, learning
+        (6, {}),  # in epoch 3, judging
+        (6, {"loss": "sampled", "negatives": 6}),
+        (5, {"learning_rate": 10.0, "patience": 1, "rate_falls": 1}),  # after the rate fell, before the next epoch
+    ],
 )
 def test_a_training_that_was_stopped_goes_on_and_ends_bit_equal(make_job, monkeypatch, at_call, loss):
     settings = replace(FAST, **loss)

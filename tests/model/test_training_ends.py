@@ -13,7 +13,7 @@ from intentrec.errors import TrainingError
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.distributed import launch
 from intentrec.model.pace import Pace
-from intentrec.model.training import run_rank
+from intentrec.model.training import _Training, run_rank
 
 
 def test_training_stops_when_validation_has_not_improved_for_its_patience(make_job):
@@ -21,6 +21,47 @@ def test_training_stops_when_validation_has_not_improved_for_its_patience(make_j
     (result,) = launch(run_rank, job)
     assert len(result.epochs) == 3
     assert result.best_epoch == 1
+
+
+def test_before_that_the_rate_falls(make_job, monkeypatch):
+    rates, learn = [], _Training._learn
+
+    def told(training, epoch):
+        rates.append(training.optimiser.rate_share)
+        return learn(training, epoch)
+
+    monkeypatch.setattr(_Training, "_learn", told)
+    job = make_job(replace(FAST, epochs=9, patience=1, rate_falls=2, learning_rate=1e-30))
+    (result,) = launch(run_rank, job)
+    assert rates == [1.0, 1.0, 0.25, 0.0625]
+    assert (len(result.epochs), result.best_epoch) == (4, 1)
+    assert load_artifact(Path(job.output)).facts["rate_share"] == 0.0625
+
+
+def test_after_a_fall_the_best_weights_are_gone_on_from(make_job, monkeypatch):
+    begun, losses = [], iter([5.0, 4.0, 6.0, 3.0])
+    learn, judge = _Training._learn, _Training._judge
+
+    def told(training, epoch):
+        begun.append(training._weights()["items.ids.weight"].clone())
+        return learn(training, epoch)
+
+    monkeypatch.setattr(_Training, "_learn", told)
+    monkeypatch.setattr(_Training, "_judge", lambda *given: replace(judge(*given), item_loss=next(losses)))
+    (result,) = launch(run_rank, make_job(replace(FAST, epochs=4, patience=1, rate_falls=1)))
+    assert result.best_epoch == 4
+    assert torch.equal(begun[3], begun[2])  # as after epoch 2, the best; epoch 3 counts for nothing
+    assert not torch.equal(begun[2], begun[1])
+
+
+@pytest.mark.parametrize(("keep_rate", "share"), [(True, 0.25), (False, 1.0)])
+def test_a_warm_start_may_begin_with_the_rate_that_the_older_model_ended_with(make_job, keep_rate, share):
+    old = make_job(replace(FAST, epochs=3, patience=1, rate_falls=1, learning_rate=1e-30), name="old")
+    launch(run_rank, old)
+    settings = replace(FAST, epochs=1, keep_rate=keep_rate)
+    new = replace(make_job(settings, name="new"), warm_start=old.output)
+    launch(run_rank, new)
+    assert load_artifact(Path(new.output)).facts["rate_share"] == share
 
 
 def test_the_epoch_may_be_chosen_by_the_rank_of_the_next_item(make_job):

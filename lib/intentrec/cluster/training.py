@@ -95,6 +95,7 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         epochs=training.epochs,
         warm_epochs=training.warm_epochs,
         patience=training.patience,
+        rate_falls=training.rate_falls,
         stop_by=training.stop_by,
         time_limit_minutes=training.time_limit_minutes,
         learning_rate=training.learning_rate,
@@ -116,8 +117,8 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
 
 
 def continued(settings: Settings) -> Settings:
-    """Return how a finished model is trained on through further days: one pass, at half the learning rate."""
-    return replace(settings, epochs=1, warm_epochs=None, learning_rate=settings.learning_rate / 2)
+    """Return how a finished model is trained on through further days: one pass, at half the rate that it ended with."""
+    return replace(settings, epochs=1, warm_epochs=None, learning_rate=settings.learning_rate / 2, keep_rate=True)
 
 
 def model_identity(*parts: object) -> str:

@@ -156,6 +156,11 @@ class TrainingConfig(Section):
         description="days between trainings from nothing, others go on from the champion's weights; null: all do",
     )
     patience: Count = Field(2, description="epochs that are not better on validation before training stops")
+    rate_falls: Annotated[StrictInt, Field(ge=0)] = Field(
+        0,
+        description="times that training goes on from its best weights with a quarter of the learning rate, where it "
+        "would have stopped for want of patience",
+    )
     stop_by: Literal["loss", "ndcg"] = Field(
         "loss", description="what is better on validation: a lower item loss, or a higher NDCG@10 of the next item"
     )

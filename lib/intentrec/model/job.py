@@ -21,6 +21,8 @@ class Settings:
         epochs: most passes over the examples.
         warm_epochs: the same where training goes on from the weights of another model; None: as epochs.
         patience: epochs without a better validation loss before training stops; read only with validation rows.
+        rate_falls: times that the learning rate falls in place of that, and the best weights are gone on from.
+        keep_rate: whether a warm start begins with the learning rate that the older model ended with.
         stop_by: what of the validation rows chooses the epoch: loss, or ndcg (of the next item, the first ten places).
         time_limit_minutes: after which training stops in order, at the end of a step, and keeps the best weights;
             None: never. What comes out then depends on how fast the machine was.
@@ -47,6 +49,8 @@ class Settings:
     epochs: int = 10
     warm_epochs: int | None = None
     patience: int = 2
+    rate_falls: int = 0
+    keep_rate: bool = False
     stop_by: str = "loss"
     time_limit_minutes: float | None = None
     learning_rate: float = 0.001
@@ -118,8 +122,10 @@ class TrainingJob:
         values = asdict(self)
         for place in ("output", "checkpoints"):
             del values[place]
-        for setting in ("threads", "read_timeout_s", "epochs", "warm_epochs", "patience", *_ENDINGS):
+        for setting in ("threads", "read_timeout_s", "epochs", "warm_epochs", *_ENDINGS):
             del values["settings"][setting]  # they decide when training ends, not what a step does
+        if not self.settings.rate_falls:
+            del values["settings"]["patience"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

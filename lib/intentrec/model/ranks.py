@@ -3,13 +3,16 @@
 N numbers, summed or joined over ranks
 """
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from intentrec.errors import TrainingError
 
 
 class Ranks(Protocol):
@@ -73,3 +76,18 @@ def own_threads(wanted: int | None, ranks: Ranks) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def agree_on(ranks: Ranks, tensors: Mapping[str, Tensor]) -> str:
+    """Return the hash of weights in the CPU's memory that all ranks have.
+
+    Raises:
+        TrainingError: a rank has others.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].numpy().tobytes())
+    hashes: list[str] = ranks.gather(digest.hexdigest())
+    if len(set(hashes)) > 1:
+        raise TrainingError(f"the ranks ended with {len(set(hashes))} different sets of weights; run again")
+    return hashes[0]

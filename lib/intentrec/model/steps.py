@@ -104,7 +104,7 @@ class Optimiser:
                 "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
                 "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
             }
-        self.steps = 0
+        self.steps, self.rate_share = 0, 1.0
         self._skipped_in_a_row = 0
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor, Targets] | None:
@@ -141,7 +141,7 @@ class Optimiser:
 
     def _move(self, vectors: ItemVectors, by_row: list[Tensor]) -> None:
         self.steps += 1
-        rate = self.settings.learning_rate * min(1.0, self.steps / max(1, self.settings.warmup_steps))
+        rate = self.rate_share * self.settings.learning_rate * min(1.0, self.steps / max(1, self.settings.warmup_steps))
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()

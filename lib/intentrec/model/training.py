@@ -3,7 +3,6 @@
 T terms of the loss: item, then each head
 """
 
-import hashlib
 import logging
 import math
 import os
@@ -23,7 +22,8 @@ from intentrec.model.clusters import cluster_items, item_contexts
 from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, TrainingResult, check_sizes
 from intentrec.model.network import IntentNetwork
 from intentrec.model.pace import Pace, epoch_line
-from intentrec.model.ranks import Ranks, cuda_or_cpu, own_threads
+from intentrec.model.patience import Patience
+from intentrec.model.ranks import Ranks, agree_on, cuda_or_cpu, own_threads
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
 from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
 from intentrec.model.steps import Learnt, Optimiser
@@ -40,6 +40,7 @@ from intentrec.model.validation import (
 from intentrec.model.warm_start import obstacle, start_from
 
 _LOG = logging.getLogger("intentrec.model")
+_RATE_SHARE = "rate_share"  # a fact of the artifact: the last epoch's share of the learning rate
 
 
 def run_jobs(ranks: Ranks, jobs: tuple[TrainingJob, ...]) -> tuple[TrainingResult, ...]:
@@ -69,6 +70,7 @@ class _Training:
         check_sizes(job, self.catalogue.num_items, len(self.vocabulary.items))
         torch.manual_seed(job.settings.seed)
         network = IntentNetwork(job.shape, self.catalogue)
+        self.patience, self.rate_share = Patience.of(job.settings), 1.0
         self.notes: list[str] = []
         self.progress = Progress()
         self.pace, self.stopped = Pace(ranks, job.settings.time_limit_minutes), False
@@ -89,7 +91,7 @@ class _Training:
         resumed_after = self.progress.epoch
         while not self._finished():
             self._epoch(self.progress.epoch + 1)
-        weights_sha256 = self._agree_on_weights()
+        weights_sha256 = agree_on(self.ranks, self.best)
         files: tuple[tuple[str, str, int], ...] = ()
         if self.ranks.rank == 0:
             files = self._save()
@@ -134,6 +136,7 @@ class _Training:
         if why_not is None:
             start_from(network, old)
             self.catalogue = replace(self.catalogue, clusters_V=old.catalogue.clusters_V)
+            self.rate_share = old.facts.get(_RATE_SHARE, 1.0) if self.job.settings.keep_rate else 1.0
             self.progress.warm_started = True
         else:
             self.notes.append(f"no warm start from {self.job.warm_start}: {why_not}; trained from nothing")
@@ -165,8 +168,8 @@ class _Training:
         progress = self.progress
         if not progress.epoch:
             return False
-        out_of_patience = bool(self.validation) and progress.epoch - progress.best_epoch >= self.job.settings.patience
-        return self.stopped or progress.epoch >= self._most_epochs() or out_of_patience or self._is_over()
+        over = self.patience.is_over(progress.figures) or progress.epoch >= self._most_epochs()
+        return self.stopped or over or self._is_over()
 
     def _most_epochs(self) -> int:
         settings = self.job.settings
@@ -184,6 +187,9 @@ class _Training:
 
     def _epoch(self, epoch: int) -> None:
         self.pace.begin_epoch()
+        if self.patience.fell(self.progress.figures):
+            self.network.load_state_dict(self.best)
+        self.optimiser.rate_share = self.rate_share * self.patience.share(self.progress.figures)
         losses, skipped, rows = self._learn(epoch)
         judged = self._judge(epoch) if self.validation else None
         figures = EpochFigures(
@@ -272,22 +278,9 @@ class _Training:
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
 
-    def _agree_on_weights(self) -> str:
-        """Return the hash of the best weights.
-
-        Raises:
-            TrainingError: a rank has others.
-        """
-        digest = hashlib.sha256()
-        for name in sorted(self.best):
-            digest.update(name.encode() + self.best[name].numpy().tobytes())
-        hashes: list[str] = self.ranks.gather(digest.hexdigest())
-        if len(set(hashes)) > 1:
-            raise TrainingError(f"the ranks ended with {len(set(hashes))} different sets of weights; run again")
-        return hashes[0]
-
     def _save(self) -> tuple[tuple[str, str, int], ...]:
         facts = {"label_counts": self.progress.label_counts, "best_epoch": self.progress.best_epoch}
+        facts[_RATE_SHARE] = self.optimiser.rate_share
         artifact = Artifact(self.job.shape, self.best, self.catalogue.to("cpu"), self.vocabulary, facts)
         files = save_artifact(Path(self.job.output), artifact)
         shutil.rmtree(self.job.checkpoints, ignore_errors=True)
