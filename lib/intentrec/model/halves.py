@@ -40,8 +40,11 @@ class Blocks:
 
 def worth_halves(items_VD: Tensor) -> bool:
     """Return whether there is a processor that multiplies bfloat16, and a matrix large enough to gain by it."""
-    if items_VD.device.type != "cpu" or items_VD.numel() < WORTH:
-        return False
+    return items_VD.device.type == "cpu" and items_VD.numel() >= WORTH and multiplies_halves()
+
+
+def multiplies_halves() -> bool:
+    """Return whether this machine's processor multiplies bfloat16 faster than float32."""
     can = torch.cpu.get_capabilities()
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 

@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from intentrec.config.section import Count, Section, Share
 from intentrec.config.sections import ExamplesConfig, ModelConfig, TrainingConfig
+from intentrec.model.halves import multiplies_halves
 
 
 class ProtocolConfig(Section):
@@ -42,19 +43,19 @@ class QualityConfig(Section):
     protocol: ProtocolConfig = ProtocolConfig()
 
 
-_ALONE = {"workers": 1, "launcher": "single"}
+_ALONE = {"workers": 1, "launcher": "single", "precision": "bfloat16" if multiplies_halves() else "float32"}
 _HOURS = [1, 2, 3, 6, 12, 24, 48, 72]
 # Batches are small: the 27 steps of an epoch over the first week at 4,096 events each taught next to nothing.
 _WEEKS = [24, 168, 720, 1000000]  # the last one: everything
 DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "leave_one_out": {
         "examples": {"history_length": 200},
-        "training": {"epochs": 60, "patience": 4, "events_per_batch": 3200, **_ALONE},
+        "training": {"epochs": 60, "patience": 2, "rate_falls": 2, "events_per_batch": 3200, **_ALONE},
         "protocol": {"mix": ["counts_5", "item_knn", "vsknn"], "factors": True},
     },
     "session_prefixes": {
         "examples": {"history_length": 32},
-        "training": {"epochs": 10, "patience": 1, "events_per_batch": 1024, **_ALONE},
+        "training": {"epochs": 10, "patience": 1, "rate_falls": 1, "events_per_batch": 1024, **_ALONE},
         "protocol": {"k": [20, 10], "mix": ["counts_5", "vsknn"], "popularity_hours": _WEEKS},
     },
     "periods": {
