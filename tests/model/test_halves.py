@@ -89,6 +89,16 @@ def test_what_is_left_off_the_shortlist_never_reaches_more_than_is_said(seed, sc
     torch.testing.assert_close(found.scores_BK[sure_B].double(), wanted_BK[sure_B], rtol=1e-5, atol=1e-6 * size)
 
 
+def test_rows_to_which_nothing_is_added_are_as_without():
+    queries_BD, items_VD, *_ = drawn(20, 3000, 24)
+    nothing = Ragged.of([np.zeros(0, int)] * 20, [np.zeros(0)] * 20)
+    (found, sure_B), (plain, plain_B) = (
+        by_halves(queries_BD, items_VD, 5, extra=(None, own)) for own in (nothing, None)
+    )
+    assert torch.equal(found.scores_BK, plain.scores_BK)
+    assert torch.equal(sure_B, plain_B)
+
+
 def test_scores_closer_than_halves_can_tell_are_not_proven_and_found_all_the_same(always):
     items_VD = 1 + torch.randperm(2000, generator=torch.Generator().manual_seed(1))[:, None] * 1e-6
     queries_BD = torch.tensor([[1.0], [-2.0], [3.0]])

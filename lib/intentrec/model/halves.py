@@ -20,7 +20,7 @@ from intentrec.model.selection import GROUP, NEVER, TopK, greatest, members, num
 
 WORTH = 2_000_000  # numbers in the item matrix: with 20,000 x 64 halves took as long, with 30,000 x 128 0.77 of it
 CHUNK = 192  # rows at once
-ROWS = 8  # multiples of so many rows are multiplied, so that no row depends on another
+ROWS = 8  # rows are multiplied in multiples of so many: products of other shapes differ in their last bits
 HELD = 2048  # users whose shortlists are held together, while block after block of items is rounded for them
 AGAIN = 16  # rows scored again at once: their shortlists' vectors stay in the cache
 ROUNDED = 2048  # vectors rounded at once: the differences of all would be another item matrix

@@ -6,12 +6,11 @@ B users   Q queries of a user   D width   V items   K kept   G groups of items  
 import torch
 from torch import Tensor
 
-from intentrec.model.halves import Asked, best_by_halves, blocks_in, worth_halves
+from intentrec.model.halves import ROWS, Asked, best_by_halves, blocks_in, worth_halves
 from intentrec.model.ragged import Ragged
 from intentrec.model.selection import GROUP, NEVER, TopK, best, num_groups
 
 CHUNK = 176  # queries at once: with 100,000 items the reused buffer has 70 MB; 128 took 6 % longer, 208 no less
-ROWS = 8  # queries are multiplied in multiples of so many: products of other shapes differ in their last bits
 BUDGET = 96 * 2**20  # bytes beside the vectors and the result, unless ROWS queries alone need more
 
 
