@@ -23,8 +23,8 @@ from intentrec.model.shape import Catalogue
 from intentrec.model.targets import Targets, targets_of, term_losses, term_weights, terms_of
 
 # Squares of gradients are remembered for 1,000 steps. With the 50 of SASRec (0.98) an item that is met more rarely has
-# forgotten its own by then, and what pushes all other items away moves it at full rate: on Diginetica (43,000 items) the
-# validation loss stood still at 6.8; with 1,000 steps it was 5.87 after two epochs.
+# forgotten its own by then, and what pushes all other items away moves it at full rate: on Diginetica's 43,000 items
+# the validation loss stood still at 6.8; with 1,000 steps it was 5.87 after two epochs.
 _BETAS = (0.9, 0.999)
 
 
