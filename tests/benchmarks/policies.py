@@ -11,7 +11,7 @@ intra_list_diversity (of categories), coverage (of the catalogue, by all lists t
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -123,7 +123,10 @@ def _of_clicks(folder: Path, *, quick: bool) -> World:
     with tempfile.TemporaryDirectory(prefix="policies-") as work:
         learned = Learner(Path(work), config, timed=True).learn(one)
     until = datetime.fromtimestamp(int(one.numbers.first_seen_V.max()), UTC)
-    return World(learned.recommender, list(one.judged), one.numbers, until, timedelta(minutes=30))
+    # There are no categories: everything is of none, as in a night, where the array is as wide as the config says.
+    nothing = torch.zeros(len(one.numbers.catalogue.categories_VC), 1, dtype=torch.int64)
+    numbers = replace(one.numbers, catalogue=replace(one.numbers.catalogue, categories_VC=nothing))
+    return World(learned.recommender, list(one.judged), numbers, until, timedelta(minutes=30))
 
 
 if __name__ == "__main__":
