@@ -79,8 +79,8 @@ print(f"{sum(len(day.users) for day in days):,} lists of {k} on {len(days)} days
 # MAGIC %md
 # MAGIC ## One policy at a time
 # MAGIC `ndcg` is what a policy costs. `intra_list_diversity` is how little the items of a list have in common,
-# MAGIC `intent_coverage` how much of the user's own mix of categories the list serves, `coverage` the share of all
-# MAGIC items that anybody is shown.
+# MAGIC `intent_coverage` how much of the user's own mix of categories the list serves (both only where items have
+# MAGIC categories), `coverage` the share of all items that anybody is shown.
 
 # COMMAND ----------
 
@@ -117,13 +117,14 @@ side.orderBy(F.desc("ndcg")).show(truncate=False)
 
 shown = side.toPandas()
 figure = Figure(figsize=(9, 3.4), layout="constrained")
-left, right = figure.subplots(1, 2)
-for axes, metric in ((left, "intra_list_diversity"), (right, "coverage")):
+measures = [metric for metric in ("intra_list_diversity", "coverage") if metric in shown]
+panes = figure.subplots(1, len(measures), squeeze=False)[0]
+for axes, metric in zip(panes, measures, strict=True):
     for row in shown.itertuples():
         axes.scatter(row.ndcg, getattr(row, metric), label=row.policy)
     axes.set_xlabel(f"NDCG@{k}")
     axes.set_title(metric, loc="left")
-right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+panes[-1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 figure.savefig(plots / "05_trade.png", dpi=110)
 if "display" in globals():
     display(figure)  # noqa: F821 there on Databricks and in Jupyter

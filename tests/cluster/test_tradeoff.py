@@ -79,3 +79,9 @@ def test_what_is_traded_is_measured_on_the_lists_as_they_are(model):
     assert figures["coverage"].value == pytest.approx(3 / 8)
     assert {figure.num_users for figure in figures.values()} == {2}
     assert traded([nobody], categories_VC, 2, 1) == []
+
+
+@pytest.mark.parametrize("categories_VC", [np.zeros((9, 2), np.int64), np.zeros((9, 0), np.int64)])
+def test_without_categories_nothing_is_said_of_them(categories_VC):
+    figures = traded([(day_of(2), np.array([[1, 4], [4, 2]]))], categories_VC, 2, 1)
+    assert [figure.metric for figure in figures] == ["ndcg", "coverage"]

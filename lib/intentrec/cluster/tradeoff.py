@@ -3,6 +3,7 @@
 U users   K places   N categories + 1 (0 is none)   V items + 1   C categories kept per item
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,8 @@ def traded(lists: Sequence[tuple[JudgedDay, Indices]], categories_VC: Indices, k
         seed: of the bootstrap.
 
     Returns:
-        ndcg, intent_coverage, intra_list_diversity and coverage; none without users.
+        ndcg, intent_coverage, intra_list_diversity and coverage; the two of categories only where items have any, none
+        of them without users.
     """
     lists = [(day, items_UK) for day, items_UK in lists if len(day.users)]
     if not lists:
@@ -91,12 +93,13 @@ def traded(lists: Sequence[tuple[JudgedDay, Indices]], categories_VC: Indices, k
     features_VN = np.zeros((len(categories_VC), num_categories + 1))
     np.put_along_axis(features_VN, categories_VC, 1.0, axis=1)
     features_VN[:, 0] = 0.0
-    parts: dict[str, list[NDArray[np.float64]]] = {"ndcg": [], "intent_coverage": [], "intra_list_diversity": []}
+    parts: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     for day, items_UK in lists:
-        wanted_UN = category_mix(day.users.histories.items, categories_VC, num_categories)
         parts["ndcg"].append(ranking_metrics(items_UK, day.users.relevant, k)["ndcg"])
-        parts["intent_coverage"].append(intent_coverage(items_UK, wanted_UN, categories_VC, k))
-        parts["intra_list_diversity"].append(intra_list_diversity(items_UK, features_VN, k))
+        if num_categories:
+            wanted_UN = category_mix(day.users.histories.items, categories_VC, num_categories)
+            parts["intent_coverage"].append(intent_coverage(items_UK, wanted_UN, categories_VC, k))
+            parts["intra_list_diversity"].append(intra_list_diversity(items_UK, features_VN, k))
     values_UM = np.stack([np.concatenate(part) for part in parts.values()], axis=1)
     means = zip(parts, bootstrap_means(values_UM, seed), strict=True)
     figures = [Figure(name, k, *interval, len(values_UM)) for name, interval in means]
