@@ -105,10 +105,10 @@ def _night(folder: Path, events: int) -> Costs:
     costs: Costs = {}
     for stage in STAGES:
         began = time.perf_counter()
-        _, peak = watched([*command, "--run-date", night, "--only", stage], folder)
+        printed, peak = watched([*command, "--run-date", night, "--only", stage], folder)
         costs[stage] = {"s": time.perf_counter() - began, "peak_mb": peak}
         if stage == "train_model":
-            costs[stage]["rows_per_s"] = _rate((folder / "stderr").read_text())
+            costs[stage]["rows_per_s"] = _rate(printed)
         print(f"{events:,} events, {stage}: {costs[stage]['s']:.1f} s, {peak:,.0f} MB", flush=True)
     for place in (drawn / "warehouse").iterdir():
         if place.is_dir():
@@ -116,9 +116,9 @@ def _night(folder: Path, events: int) -> Costs:
     return costs
 
 
-def _rate(log: str) -> float:
+def _rate(printed: str) -> float:
     """Return the rows a second of the last line within the pass; of the whole pass where it was too short for one."""
-    whole, within = re.findall(r" s, (\d+) rows/s", log), re.findall(r" steps, (\d+) rows/s", log)
+    whole, within = re.findall(r" s, (\d+) rows/s", printed), re.findall(r" steps, (\d+) rows/s", printed)
     return float((within or whole)[-1])
 
 

@@ -12,12 +12,9 @@ _POLL_S = 0.25
 
 
 def watched(command: list[str], folder: Path) -> tuple[str, float]:
-    """Run a command to its end; return what it printed, and the most memory of its tree, in MB.
-
-    Its log lies in ``folder / "stderr"``.
-    """
-    with (folder / "stdout").open("w+") as out, (folder / "stderr").open("w") as log:
-        with subprocess.Popen(command, stdout=out, stderr=log, cwd=ROOT) as child:
+    """Run a command to its end; return what it printed, and the most memory of its tree, in MB."""
+    with (folder / "stdout").open("w+") as out:
+        with subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT) as child:
             peak = 0.0
             while child.poll() is None:
                 peak = max(peak, sum(map(_pss_mb, [child.pid, *_below(child.pid)])))
