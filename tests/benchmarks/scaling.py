@@ -72,7 +72,7 @@ def main(flags: Flags) -> Measured:
         for key, cost in costs.items()
     }
     for what, costs in nights["1m"].items():
-        for key in costs.keys() & PER_EVENT.keys():
+        for key in (key for key in PER_EVENT if key in costs):
             figures |= _line(what, key, {size * unit: nights[f"{size}m"][what] for size in SIZES})
     if part:
         part.unlink(missing_ok=True)
