@@ -27,12 +27,17 @@ def watched(command: list[str], folder: Path) -> tuple[str, float]:
 
 def _below(parent: int) -> Iterator[int]:
     try:
-        lists = [file.read_text() for file in Path("/proc", str(parent), "task").glob("*/children")]
+        lists = [*Path("/proc", str(parent), "task").glob("*/children")]
     except OSError:
         return  # ended while we looked
-    for pid in (int(pid) for text in lists for pid in text.split()):
-        yield pid
-        yield from _below(pid)
+    for file in lists:
+        try:
+            pids = [int(pid) for pid in file.read_text().split()]
+        except OSError:
+            continue  # so did a thread
+        for pid in pids:
+            yield pid
+            yield from _below(pid)
 
 
 def _pss_mb(pid: int) -> float:
