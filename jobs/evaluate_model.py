@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -24,6 +24,7 @@ from intentrec.cluster.tradeoff import PolicyRecommender, traded
 from intentrec.cluster.training import (
     continued,
     find_examples,
+    forget_training,
     model_identity,
     rank_lines,
     train,
@@ -39,6 +40,7 @@ from intentrec.ledger import (
     Stage,
     add_model,
     champion_of,
+    decision_time,
     find_model,
     get_model,
     model_folder,
@@ -235,6 +237,7 @@ def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> 
         warm_started_from=judged.model_id,
     )
     add_model(run, model)
+    forget_training((job,))
     return model
 
 
@@ -247,7 +250,7 @@ def _record(run: Run, decision: Decision, model_id: str, serving: str | None) ->
         return
     row = (
         run.run_date, model_id, decision.verdict, decision.against, serving, list(decision.figures), decision.reason,
-        run.run_id, datetime.now(UTC),
+        run.run_id, decision_time(run),
     )  # fmt: skip
     run.warehouse.append(GATE_DECISIONS, run.spark.createDataFrame([row], GATE_DECISIONS.schema))
 

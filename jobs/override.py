@@ -2,14 +2,14 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from pyspark.sql import functions as F
 
 from intentrec.errors import InputError
 from intentrec.gate import BY_GATE, DEMOTED, LIFTED, PINNED, WITHDRAWN, champion_before
 from intentrec.io.checks import renew_checks
-from intentrec.ledger import Errand, Model, Run, find_model, run_errand, tonight, withdrawal
+from intentrec.ledger import Errand, Model, Run, decision_time, find_model, run_errand, tonight, withdrawal
 from intentrec.model.manifest import verify_folder
 from intentrec.tables import GATE_DECISIONS, MODELS, RECOMMENDATIONS
 
@@ -111,7 +111,7 @@ def _record(run: Run, decision: tuple[str, str, str | None], reason: str) -> int
         run.log(f"{verdict} {model_id}: recorded before, for the same reason")
         return 0
     figures: list[tuple[str, float]] = []
-    row = (run.run_date, model_id, verdict, None, serving, figures, reason, run.run_id, datetime.now(UTC))
+    row = (run.run_date, model_id, verdict, None, serving, figures, reason, run.run_id, decision_time(run))
     run.warehouse.append(GATE_DECISIONS, run.spark.createDataFrame([row], GATE_DECISIONS.schema))
     run.log(f"{verdict} {model_id}: {reason}")
     return 1

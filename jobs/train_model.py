@@ -18,6 +18,7 @@ from intentrec.cluster.training import (
     continued,
     curve,
     find_examples,
+    forget_training,
     model_identity,
     network_shape,
     rank_lines,
@@ -82,8 +83,8 @@ def train_model(run: Run) -> dict[str, int]:
     prior, fitted = _fitted_prior(run, numbers, model_id, days)
     learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(chosen)]
     trained = Scorer(load_artifact(model_folder(run, model_id)))
-    started = Scorer(load_artifact(start_folder(run, model_id)))  # has not learnt from the validation days
-    temperatures = fit_temperatures(started, numbers.catalogue, examples.of("validation"))
+    started = load_artifact(start_folder(run, model_id))  # has not learnt from the validation days
+    temperatures = fit_temperatures(Scorer(started), started.catalogue, examples.of("validation"))
     model = Model(
         model_id=model_id,
         run_date=run.run_date,
@@ -96,6 +97,7 @@ def train_model(run: Run) -> dict[str, int]:
     measured = [*learnt, *fitted, *_rivals(run, days)]
     record_figures(run, "train_model", measured)
     add_model(run, model, measured)
+    forget_training((base, challenger))
     return {"epochs": len(chosen.epochs), "best_epoch": chosen.best_epoch}
 
 

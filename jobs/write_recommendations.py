@@ -81,7 +81,8 @@ def write_recommendations(run: Run) -> dict[str, int]:
             audit_lists(Written.of_users(staged, moment, plan.k, past, tonight(run, HISTORIES)), moment)
         _write_segments(run, (night, eligible, moment), shared, popular)
         _write_similar(run, shared, origin, moment)
-        reordered = run.config.recommendations.policies.reorder
+        policies = run.config.recommendations.policies
+        reordered = policies.reorder or policies.new_item_share > 0
         inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
         figures = measure_lists(run, night, maker, int(numbers.eligible.sum()))
         num_lists = check_lists(inputs, plan.k, counted["short"])

@@ -97,13 +97,13 @@ z_UD -= z_UD.mean(axis=0)
 _, spread_D, axes_DD = np.linalg.svd(z_UD, full_matrices=False)
 plane_U2 = z_UD @ axes_DD[:2].T
 explained = (spread_D[:2] ** 2).sum() / max((spread_D**2).sum(), 1e-12)
-figure = Figure(figsize=(6, 4), layout="constrained")
+figure = Figure(figsize=(7, 4), layout="constrained")
 axes = figure.subplots()
 for label in some["label"].value_counts().index[:8]:
     own = (some["label"] == label).to_numpy()
     axes.scatter(plane_U2[own, 0], plane_U2[own, 1], s=14, label=f"{label} ({own.sum()})")
 axes.set_title(f"Z of {len(some):,} users, {explained:.0%} of its variance; colour: {chosen}", loc="left")
-axes.legend(frameon=False, fontsize=8)
+axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 figure.savefig(plots / "04_space.png", dpi=110)
 if "display" in globals():
     display(figure)  # noqa: F821 there on Databricks and in Jupyter

@@ -61,13 +61,14 @@ def run_benchmark(
     if figures:
         parser.add_argument("--figure", choices=figures, help="measure this alone; without it everything")
     found = parser.parse_args(argv)
+    if found.out:
+        found.out.parent.mkdir(parents=True, exist_ok=True)
     before = environment()  # the load that others made, not ours
     measured = measure(Flags(found.quick, found.data, found.out, getattr(found, "figure", None)))
     config = {"quick": found.quick, "data": found.data.name if found.data else None, **measured.config}
     result = {"benchmark": name, "config": config, "environment": before, "figures": measured.figures}
     print(table(result))
     if found.out:
-        found.out.parent.mkdir(parents=True, exist_ok=True)
         found.out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return 0
 

@@ -151,6 +151,8 @@ def test_a_model_that_was_trained_on_gets_its_own_center(told):
     assert recentered(Prior(1.0, 2.0, 3.0, (9.0,)), scorer, FIELDS, [day_of(1, 1)]) == Prior(
         1.0, 2.0, 3.0, (3.0, *[0.0] * 7)
     )
+    as_found = Prior(1.0, 2.0, 3.0)  # a mix whose weights were found without a center keeps having none
+    assert recentered(as_found, scorer, FIELDS, [day_of(1, 1)]) == as_found
 
 
 @pytest.mark.parametrize(

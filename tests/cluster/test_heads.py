@@ -6,7 +6,7 @@ import torch
 from tests.cluster.worlds import artifact_of
 from tests.model.synthetic import write_shard
 
-from intentrec.cluster.heads import fit_temperatures, head_chances
+from intentrec.cluster.heads import fit_temperatures, head_chances, some_rows
 from intentrec.metrics import label_figures, tempered
 from intentrec.model.inference import Scorer
 
@@ -43,6 +43,27 @@ def test_a_head_that_is_too_sure_gets_the_temperature_at_which_it_is_right(sure)
     assert temperature == pytest.approx(4 / np.log(2), rel=1e-2)  # 2 of 3 are odds of 2
     chances_NC, truth_NC = head_chances(*sure)["action"]
     assert label_figures(tempered(chances_NC, temperature), truth_NC).ece == pytest.approx(0, abs=1e-2)
+
+
+@pytest.mark.parametrize(("most", "read"), [(100, [30, 60]), (90, [30, 60]), (9, [3, 6]), (1, [1, 1])])
+def test_of_many_rows_the_same_share_of_every_length_is_read(tmp_path, most, read):
+    def rows(count, length):
+        return [
+            {
+                "row_id": number, "length": length, "items": [1] * length, "times": [1_700_100_000] * length,
+                "weights": [1.0] * length, "features": [0] * 3 * length,
+            }
+            for number in range(count)
+        ]  # fmt: skip
+
+    shards = (
+        write_shard(tmp_path, "validation", 4, rows(30, 4), [30]),
+        write_shard(tmp_path, "validation", 8, rows(60, 8), [30, 30]),
+    )
+    found = [(batch.items_BL.shape[1], batch.row_ids_B.tolist()) for batch in some_rows(shards, most)]
+    assert [sum(len(ids) for length, ids in found if length == own) for own in (4, 8)] == read
+    again = [(batch.items_BL.shape[1], batch.row_ids_B.tolist()) for batch in some_rows(shards, most)]
+    assert again == found
 
 
 def test_without_rows_there_is_no_temperature(sure):

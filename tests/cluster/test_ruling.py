@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.cluster.worlds import plan_of
@@ -31,6 +33,19 @@ def test_a_plan_learns_the_rules_and_what_they_bar_is_counted_in_pairs(spark):
         told = {row["user_id"]: (row["seen"], row["audiences"]) for row in ruled.histories.collect()}
         assert told == {"ann": ([1, 5], [0]), "bob": ([], [0]), "dan": ([7, 8], [])}
         assert len(ruled.plan.rules.rows) == 2
+    finally:
+        ruled.histories.unpersist()
+
+
+def test_what_one_user_may_not_have_is_kept_from_him_among_items_that_nobody_has_met(spark):
+    night = moment(spark, of("exclude", "brand", "elm", "user_id", "ann", rule="no elm"))  # i4 and i5
+    night = replace(night, vocabulary=night.vocabulary.where("item_index < 5"))  # i5 and later had no event
+    known = np.arange(6) > 0
+    plan = plan_of(5, 2, filler_counts=np.zeros(5, np.int64), allowed=known)
+    ruled = apply_rules(replace(plan, items=("", "i1", "i2", "i3", "i4", "i5")), histories(spark, ("ann", [1])), night)
+    try:
+        assert [row["seen"] for row in ruled.histories.collect()] == [[1, 4, 5]]
+        assert ruled.counters == {"rule_exclude:no elm": 2, "rule_seen": 1}
     finally:
         ruled.histories.unpersist()
 

@@ -62,11 +62,13 @@ def test_segments_keep_the_rules_as_all_their_readers_need_it(rule, kids, old, e
 
 def test_lists_come_from_events_by_segment(spark):
     counts = [("kids", "i06", 4), ("kids", "i02", 4), ("kids", "new", 9), ("old", "i03", 1)]
+    counts.append((ALL, "i06", 7))  # of users whose segment is called so: the list of everybody is everybody's
     vocabulary = [(DAY, name, index, MIDNIGHT) for index, name in enumerate(ids(6), 1)]
     known = spark.createDataFrame(vocabulary, VOCABULARY.schema)
     shared = SimpleNamespace(value=plan())
     events = spark.createDataFrame(counts, "segment STRING, item_id STRING, num_events BIGINT")
     found = segment_candidates(events, known, shared, ALL).collect()
+    assert len(found) == 3
     assert {row["segment"]: [item["item_id"] for item in row["items"]] for row in found} == {
         "kids": ["i02", "i06", "i01"], "old": ["i03", "i01", "i02"], "all": ["i01", "i02", "i03"],
     }  # fmt: skip

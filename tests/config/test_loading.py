@@ -191,7 +191,8 @@ def test_a_stage_hash_changes_with_what_the_stage_reads_and_only_then(written: P
     before = load_config(written)
     after = load_config(written, ["sessions.gap_minutes=31"])
     changed = {stage for stage in STAGES if stage_hash(before, stage) != stage_hash(after, stage)}
-    assert changed == {"build_sessions", "write_recommendations"}  # a running session is over after the gap
+    # What follows an item within the gap is evidence, and a session is over after it.
+    assert changed == {"build_sessions", "train_model", "evaluate_model", "write_recommendations"}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,10 @@ def test_a_stage_hash_changes_with_what_the_stage_reads_and_only_then(written: P
         ("examples.history_length=9", {"build_examples", "train_model"}),
         ("model.width=32", {"train_model", "evaluate_model"}),
         ("recommendations.active_days=9", {"build_examples", "write_recommendations"}),
-        ("evaluation.popularity_hours=[24]", {"evaluate_model", "write_recommendations"}),
+        ("evaluation.popularity_hours=[24]", {"train_model", "evaluate_model", "write_recommendations"}),
+        ("evaluation.evidence_reach=[2]", {"train_model", "evaluate_model"}),
+        ("evaluation.k=[5]", {"train_model", "evaluate_model"}),
+        ("evaluation.max_lists=9", {"train_model", "evaluate_model"}),
         ("evaluation.gate.margin=0.5", {"evaluate_model"}),
         ("timezone=Asia/Tokyo", {"ingest_events", "build_sessions", "build_examples"}),
         ("spark.master=local[3]", set()),

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from intentrec.config import load_config
-from intentrec.doctor import run_doctor
+from intentrec.doctor import command, run_doctor
 
 
 @pytest.fixture
@@ -47,6 +47,22 @@ def test_a_suggestion_can_be_written_beside_its_plot_and_never_over_a_file(log, 
 def test_one_line_says_what_was_wanted(flags, code, said, capsys):
     assert run_doctor(flags) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_fault_of_the_system_that_the_jobs_name_is_named_here_too(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "examine", full)
+    assert run_doctor(["--config", "a.yaml"]) == 7
+    assert "No space left on device. What to do:" in capsys.readouterr().err
+
+    def ours(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(command, "examine", ours)
+    with pytest.raises(ZeroDivisionError):
+        run_doctor(["--config", "a.yaml"])
 
 
 def test_a_place_that_cannot_be_written_is_an_error_of_the_surroundings(log, capsys):

@@ -4,6 +4,7 @@ import json
 from datetime import date
 
 from intentrec.config import load_config
+from intentrec.doctor import inputs
 from intentrec.doctor.inputs import check_inputs
 from intentrec.tables import RULE_KINDS
 
@@ -59,6 +60,18 @@ def test_a_catalogue_is_opened_too_and_a_missing_column_named(tmp_path):
     assert checked(tmp_path, rows, good.replace("title: name", "title: label"))[0][1] == ("FAIL", "columns")
     assert checked(tmp_path, rows, good.replace("items.csv", "none.csv"))[0][1] == ("FAIL", "input")
     assert checked(tmp_path, rows, good.replace("items.csv", "s3://b/items.csv"))[0][1] == ("WARN", "input")
+
+
+def test_what_may_not_be_read_fails_and_is_named(tmp_path, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied", "/logs/private")
+
+    for name in ("find_local_files", "read_head"):
+        with monkeypatch.context() as patch:
+            patch.setattr(inputs, name, forbidden)
+            _, found = checked(tmp_path, [row()], "input.items={path: c.yaml, format: csv, columns: {item_id: id}}")
+        assert [(finding.level, finding.check) for finding in found.findings] == [("FAIL", "input")] * 2
+        assert found.findings[0].found == "input.events.0.path: /logs/private cannot be read: Permission denied"
 
 
 def test_a_file_without_rows_is_a_warning(tmp_path):

@@ -1,9 +1,11 @@
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from intentrec.doctor import places
+from intentrec.doctor.machine import existing
 from intentrec.doctor.places import check_lock, check_places, places_of
 from intentrec.ledger.lock import folder_lock
 
@@ -20,6 +22,22 @@ def test_a_folder_that_cannot_be_written_fails_and_one_to_be_made_passes(tmp_pat
     (found,) = check_places({"warehouse": tmp_path})
     assert (found.level, "cannot be written: Permission denied" in found.found) == ("FAIL", True)
     assert "key warehouse" in found.remedy
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named_and_not_stumbled_over(tmp_path, monkeypatch):
+    inner, exists, open_ = tmp_path / "private" / "wh", Path.exists, os.open
+
+    def forbidden(place, *more, **options):
+        if str(place).startswith(str(inner)):
+            raise PermissionError(13, "Permission denied", str(place))
+        return (exists if isinstance(place, Path) and not more else open_)(place, *more, **options)
+
+    (tmp_path / "private").mkdir()
+    monkeypatch.setattr(Path, "exists", forbidden)
+    assert existing(inner) == tmp_path / "private"
+    monkeypatch.setattr(places.os, "open", forbidden)
+    found = check_lock(str(inner))
+    assert (found.level, found.found) == ("FAIL", f"{inner}/.lock cannot be opened: Permission denied")
 
 
 def test_a_running_night_is_told(tmp_path):

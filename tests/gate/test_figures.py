@@ -67,5 +67,9 @@ def test_what_has_drifted_since_the_champions_night():
     )
 
 
+def test_a_catalogue_that_is_past_keeping_is_no_turnover():
+    assert drift_figures(gather([("items_now", "", "", 5), ("items_then", "", "", 0)])) == ()
+
+
 def test_a_first_night_has_nothing_to_drift_from():
     assert drift_figures(gather([("events", "", "", 0), ("intents_now", "action", "buy", 1)])) == ()

@@ -1,5 +1,7 @@
 """Old nights go; what a night within reach starts from or serves with stays, however old."""
 
+import os
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -68,7 +70,13 @@ def test_the_champion_of_the_oldest_kept_night_stays_with_its_numbers_and_those_
     spark: SparkSession, tmp_path: Path
 ) -> None:
     run = Run(command(write_config(tmp_path), "maintenance.run_date_days=10"), spark, "r1")
-    run.warehouse.create([MODELS, GATE_DECISIONS, VOCABULARY, USERS])
+    run.warehouse.create([MODELS, GATE_DECISIONS, VOCABULARY, USERS, RUNS])
+    of_runs = [
+        (f"r{day}", ago(day), stage, status, at(ago(day)), at(ago(day)), [], [], "in", "", "", [], None)
+        for day in (50, 5)
+        for stage, status in (("build_examples", "finished"), ("train_model", "failed"))
+    ]
+    run.warehouse.append(RUNS, spark.createDataFrame(of_runs, RUNS.schema))
     # 40 serves again once 30 is demoted, five days ago; 20 was refused; 12 is the champion of ten days ago.
     nights = [
         night(50),
@@ -102,5 +110,22 @@ def test_the_champion_of_the_oldest_kept_night_stays_with_its_numbers_and_those_
     assert remove_old_files(run) == [
         f"reports/{ago(11)}", "models/c20", "models/c50", "models/r20", "models/r50", "starts/c20", "starts/c50",
     ]  # fmt: skip
+    told = {(row["run_id"], row["stage"]): row["status"] for row in run.warehouse.read(RUNS).collect()}
+    assert told == {
+        ("r50", "build_examples"): "removed", ("r50", "train_model"): "failed",  # run again, that night is built again
+        ("r5", "build_examples"): "finished", ("r5", "train_model"): "failed",
+    }  # fmt: skip
     assert remove_old_rows(run) == {}
     assert remove_old_files(run) == []
+
+
+def test_checkpoints_that_no_training_went_on_from_go_when_versions_go(spark: SparkSession, tmp_path: Path) -> None:
+    run = Run(command(write_config(tmp_path), "maintenance.retention_hours=200"), spark, "r1")
+    for name, hours in (("starts-old", 201), ("starts-new", 199), ("starts-resumed", 300)):
+        written = tmp_path / "artifacts" / "training" / name / "checkpoints" / "epoch_0001" / "weights"
+        written.parent.mkdir(parents=True)
+        written.touch()
+        for path in (written, *written.parents[:4]):
+            os.utime(path, (time.time() - 3600 * hours,) * 2)
+    os.utime(tmp_path / "artifacts" / "training" / "starts-resumed" / "checkpoints")  # an epoch was added
+    assert remove_old_files(run) == ["training/starts-old"]

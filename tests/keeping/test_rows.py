@@ -34,8 +34,7 @@ NOON = datetime(2024, 1, 31, 12, tzinfo=UTC)
 HOLD_NOBODY = {
     table.name
     for table in (
-        INGESTED_FILES, ITEMS, VOCABULARY, MODELS, GATE_DECISIONS, METRICS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS,
-        ERASED_USERS,
+        INGESTED_FILES, ITEMS, VOCABULARY, MODELS, METRICS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS, ERASED_USERS,
     )
 }  # fmt: skip
 
@@ -74,8 +73,20 @@ def test_messages_and_feature_values_that_are_an_id_are_replaced_in_their_place(
     run.warehouse.append(RUNS, run.spark.createDataFrame(rows, RUNS.schema))
     values = [(DAY, "friend", "bob", 1), (DAY, "friend", "ann", 2)]
     run.warehouse.append(FEATURE_VOCABULARY, run.spark.createDataFrame(values, FEATURE_VOCABULARY.schema))
-    assert remove_users(run, ["ann"], Erased.of(b"k" * 16, ["ann"])) == {"runs": 1, "feature_vocabulary": 1}
-    told = [row["message"] for row in run.warehouse.read(RUNS).orderBy("run_id").collect()]
+    run.warehouse.create([GATE_DECISIONS])
+    decisions = [
+        (DAY, "m", "withdrawn", None, None, [], reason, "r", NOON) for reason in ("user ann complained", "all socks")
+    ]
+    run.warehouse.append(GATE_DECISIONS, run.spark.createDataFrame(decisions, GATE_DECISIONS.schema))
+    counters = [("rows", 9), ("rule_exclude:no tea for ann", 3), ("rule_exclude:no tea", 2)]
+    counted = ("r9", DAY, "write_recommendations", "finished", NOON, NOON, [], [], "", "", "", counters, None)
+    run.warehouse.append(RUNS, run.spark.createDataFrame([counted], RUNS.schema))
+    erased = Erased.of(b"k" * 16, ["ann"])
+    assert remove_users(run, ["ann"], erased) == {"runs": 2, "gate_decisions": 1, "feature_vocabulary": 1}
+    assert {row["reason"] for row in run.warehouse.read(GATE_DECISIONS).collect()} == {REDACTED, "all socks"}
+    (kept,) = run.warehouse.read(RUNS).where("run_id = 'r9'").collect()
+    assert [tuple(pair) for pair in kept["counters"]] == [counters[0], (REDACTED, 3), counters[2]]
+    told = [row["message"] for row in run.warehouse.read(RUNS).where("run_id < 'r9'").orderBy("run_id").collect()]
     assert told == [REDACTED, *messages[1:]]
     left = run.warehouse.read(FEATURE_VOCABULARY).orderBy("value_index").collect()
     assert [tuple(row) for row in left] == [values[0], (DAY, "friend", "erased 2", 2)]

@@ -1,6 +1,6 @@
 """Which model a night starts from and serves with, on small literal tables."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from tests.ledger.nights import command, write_config
 
 from intentrec.errors import InputError
-from intentrec.ledger import Champion, Run, champion_fingerprint, champion_of, serving_model_id
+from intentrec.ledger import Champion, Run, champion_fingerprint, champion_of, decision_time, serving_model_id
 from intentrec.tables import GATE_DECISIONS, MODELS
 
 NIGHT = {day: date(2024, 1, day) for day in range(1, 5)}
@@ -64,6 +64,31 @@ def test_a_night_starts_from_the_last_model_promoted_before_it_and_serves_its_ow
     assert champion_of(run) == champion
     assert serving_model_id(run) == serves
     assert champion_fingerprint(run) == fingerprint
+
+
+def test_a_champion_that_is_demoted_tonight_makes_tonights_lists_no_more(spark: SparkSession, tmp_path: Path) -> None:
+    run = Run(command(write_config(tmp_path)), spark, "20240131-r")
+    run.warehouse.create([GATE_DECISIONS, MODELS])
+    run.warehouse.append(MODELS, spark.createDataFrame([model("a", 1), model("b", 2)], MODELS.schema))
+    rows = [decision(1, "a", "promoted"), decision(2, "b", "promoted"), decision(3, "c", "refused")]
+    rows.append(decision(3, "b", "demoted", hour=2))
+    run.warehouse.append(GATE_DECISIONS, spark.createDataFrame(rows, GATE_DECISIONS.schema))
+    run.run_date = NIGHT[3]
+    assert champion_of(run) == Champion("b", "b", NIGHT[2])  # what the night's challenger was compared with
+    assert serving_model_id(run) == "a"
+    run.run_date = NIGHT[4]
+    assert champion_of(run) == Champion("a", "a", NIGHT[1])
+
+
+def test_a_decision_is_the_last_although_the_clock_was_set_back(spark: SparkSession, tmp_path: Path) -> None:
+    run = Run(command(write_config(tmp_path)), spark, "20240131-r")
+    run.warehouse.create([GATE_DECISIONS])
+    began = datetime.now(UTC)
+    assert began <= decision_time(run) <= datetime.now(UTC)
+    ahead = datetime(2100, 1, 1, tzinfo=UTC)
+    rows = [(*decision(1, "a", "promoted")[:-1], ahead)]
+    run.warehouse.append(GATE_DECISIONS, spark.createDataFrame(rows, GATE_DECISIONS.schema))
+    assert decision_time(run) == ahead + timedelta(microseconds=1)
 
 
 def test_a_first_night_that_refused_serves_no_model(spark: SparkSession, tmp_path: Path) -> None:

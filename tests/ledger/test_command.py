@@ -11,7 +11,7 @@ from tests.ledger.nights import DAY, NAMES, Night, command, raising, write_confi
 
 from intentrec.errors import GateError, InputError, IntentrecError, PublishError, SetupError, TrainingError
 from intentrec.ledger import Run, opening, run_job
-from intentrec.ledger.command import _chosen, _translate
+from intentrec.ledger.command import _chosen, translated
 from intentrec.ledger.lock import folder_lock
 
 
@@ -211,7 +211,7 @@ def test_from_and_only_choose_stages(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_system_did_is_named_with_a_remedy(error: Exception, kind: type[IntentrecError], said: str) -> None:
-    found = _translate(error)
+    found = translated(error)
     assert type(found) is kind
     assert said in str(found)
     assert "\n" not in str(found)
@@ -221,4 +221,4 @@ def test_what_the_system_did_is_named_with_a_remedy(error: Exception, kind: type
     "error", [KeyError("item_id"), Py4JError("An error occurred while calling o1.f. Trace:\npy4j: no such method")]
 )
 def test_what_we_did_is_not_explained_away(error: Exception) -> None:
-    assert _translate(error) is None
+    assert translated(error) is None

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 from tests.frames import assert_frames_equal
 from tests.ledger.nights import DAY, command, write_config
@@ -12,7 +13,7 @@ from tests.ledger.nights import DAY, command, write_config
 from intentrec.errors import PublishError
 from intentrec.io import Warehouse
 from intentrec.ledger import Run, lists_fingerprint, publish_lists, withdrawal
-from intentrec.ledger.command import _translate
+from intentrec.ledger.command import translated
 from intentrec.tables import GATE_DECISIONS, MODELS, RECOMMENDATIONS
 
 BEFORE = DAY - timedelta(days=1)
@@ -58,6 +59,19 @@ def test_lists_are_published_unless_they_are_withdrawn_and_until_that_is_lifted(
     assert lists_fingerprint(run) == "first night"
 
 
+def test_nothing_is_published_once_another_run_holds_the_warehouse(spark: SparkSession, tmp_path: Path) -> None:
+    run = Run(command(write_config(tmp_path)), spark, "20240131-r")
+    run.warehouse.create([GATE_DECISIONS, RECOMMENDATIONS])
+
+    def lost() -> None:
+        raise PublishError("lost its lease")
+
+    run.check_lock = lost
+    with pytest.raises(PublishError, match="lost its lease"):
+        publish_lists(run, lists(spark, "m1"))
+    assert run.warehouse.read(RECOMMENDATIONS).isEmpty()
+
+
 def test_a_writer_who_loses_the_race_for_a_commit_ends_with_exit_code_6(spark: SparkSession, tmp_path: Path) -> None:
     first, second = (
         Warehouse(session, str(tmp_path), in_catalog=False, run_id=name)
@@ -89,7 +103,7 @@ def test_a_writer_who_loses_the_race_for_a_commit_ends_with_exit_code_6(spark: S
     go.touch()
     losing.join()
     (error,) = errors
-    known = _translate(error)
+    known = translated(error)
     assert isinstance(known, PublishError)
     assert known.exit_code == 6
     assert "another writer changed the table; run again" in str(known)

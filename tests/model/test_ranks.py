@@ -2,7 +2,7 @@ import os
 
 import torch
 
-from intentrec.model.ranks import OneRank, cuda_or_cpu, own_threads
+from intentrec.model.ranks import OneRank, cuda_or_cpu, own_threads, repeatable
 
 
 def test_one_rank_gives_back_what_it_gets():
@@ -27,6 +27,18 @@ def test_ranks_share_the_gpus_of_their_machine(monkeypatch):
 
 def test_a_rank_computes_on_its_gpu_or_on_the_cpu():
     assert cuda_or_cpu(OneRank()).type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_gpu_gives_the_same_bits_again_where_it_can_and_only_while_it_trains(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with repeatable():
+        assert torch.are_deterministic_algorithms_enabled() == torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with repeatable():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_rank_takes_its_share_of_the_cores_and_gives_the_callers_threads_back():

@@ -92,7 +92,23 @@ def test_the_artifact_is_complete_and_says_how_frequent_labels_were(make_job):
     assert artifact.facts["best_epoch"] == 1
     targets = sum(row["length"] - 1 for row in [*rows_of(50, 8, seed=1), *rows_of(24, 16, seed=2)])
     assert sum(artifact.facts["label_counts"]["action"]) == targets
-    assert not Path(job.checkpoints).exists()
+
+
+def test_a_training_that_is_asked_for_again_learns_nothing_more(make_job):
+    job = make_job(replace(FAST, epochs=2))
+    (first,), (second,) = launch(run_rank, job), launch(run_rank, job)
+    assert (first.resumed_after, second.resumed_after) == (0, 2)
+    assert (first.epochs, first.weights_sha256) == (second.epochs, second.weights_sha256)
+
+
+def test_of_many_validation_rows_the_same_part_is_judged_after_every_epoch(make_job, monkeypatch):
+    still = replace(FAST, epochs=2, patience=2, learning_rate=1e-30, events_per_batch=32)
+    (whole,) = launch(run_rank, make_job(still, name="whole"))
+    monkeypatch.setattr(training, "_MOST_JUDGED", 10)  # of 20
+    (part,) = launch(run_rank, make_job(still, name="part"))
+    first, second = (epoch.validation_loss for epoch in part.epochs)
+    assert first == second
+    assert first != pytest.approx(whole.epochs[0].validation_loss, rel=1e-3)
 
 
 def test_the_same_training_twice_is_bit_equal_and_another_seed_is_not(make_job):

@@ -152,6 +152,60 @@ def test_lists_of_many_readers_hold_what_all_of_them_may_see(spark):
     assert broken(Written.of_items(similar, night), night) == {("for kids", "only_for"): (1, "i9", "i3")}
 
 
+def test_a_segment_or_an_item_that_is_called_as_a_user_is_has_none_of_his_rules(spark):
+    night = moment(
+        spark,
+        of("exclude", "item_id", "i1", "user_id", "kids", rule="complaint"),
+        of("exclude", "item_id", "i1", "user_id", "i9", rule="complaint"),
+        of("exclude", "item_id", "i2", "segment", "all", rule="for those of all"),
+    )
+    rows = [
+        (DAY, name, [entry(rank, item, "fallback") for rank, item in enumerate(own, 1)], "m", "r")
+        for name, own in (("kids", ["i1", "i2"]), ("all", ["i1", "i3"]))
+    ]
+    segments = spark.createDataFrame(rows, SEGMENT_RECOMMENDATIONS.schema)
+    assert broken(Written.of_segments(segments, night, 2, "all"), night) == {}
+    near = [("i9", [(1, "i1", 0.9)])]
+    similar = spark.createDataFrame(
+        near, "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRING, score: DOUBLE>>"
+    )
+    assert broken(Written.of_items(similar, night), night) == {}
+
+
+def test_windows_of_one_audience_open_an_item_for_no_other(spark):
+    shut, open_ = {"ends_at": UNTIL}, {"starts_at": UNTIL - timedelta(days=1)}
+    night = moment(
+        spark,
+        of("available", "item_id", "i1", "country", "DE", rule="by country", **shut),
+        of("available", "item_id", "i1", "country", "FR", rule="by country", **open_),
+        of("available", "item_id", "i2", "country", "FR", rule="France", **open_),  # others are not spoken of
+        of("available", "item_id", "i3", "country", "DE", rule="kids at least", **shut),
+        of("available", "item_id", "i3", "segment", "kids", rule="kids at least", **open_),
+    )
+    own = {"ann": ["i2", "i3"], "bob": ["i1", "i2"], "cyd": ["i1", "i3"], "dan": ["i1", "i3"]}
+    assert broken(lists(spark, night, own, k=2), night) == {
+        ("by country", "available"): (1, "cyd", "i1"),
+        ("kids at least", "available"): (1, "cyd", "i3"),
+    }
+    rows = [
+        (DAY, name, [entry(rank, item, "fallback") for rank, item in enumerate(items, 1)], "m", "r")
+        for name, items in (("kids", ["i2", "i3"]), ("old", ["i1", "i2"]), ("all", ["i2", "i3"]))
+    ]
+    segments = spark.createDataFrame(rows, SEGMENT_RECOMMENDATIONS.schema)
+    assert broken(Written.of_segments(segments, night, 2, "all"), night) == {
+        ("by country", "available"): (1, "old", "i1"),
+        ("kids at least", "available"): (1, "all", "i3"),
+    }
+
+
+@pytest.mark.parametrize("least", [2, 1])
+def test_a_share_that_no_decimals_can_write_is_kept_at_its_limit(spark, least):
+    night = moment(spark, of("min_share", "brand", "oak", rule="oak", amount=2 / 3))  # two of three
+    own = [f"i{number}" for number in range(1, least + 1)] + ["i4", "i5"]
+    found = broken(lists(spark, night, {"ann": own[:3]}), night)
+    assert found == ({} if least == 2 else {("oak", "min_share"): (1, "ann", None)})
+
+
 @pytest.mark.parametrize("good", [True, False])
 def test_a_broken_rule_is_named_with_a_user_and_an_item(spark, good):
     night = moment(spark, of("exclude", "categories", "gift", rule="no gifts"))

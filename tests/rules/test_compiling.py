@@ -67,6 +67,22 @@ def test_a_list_of_many_readers_holds_what_all_of_them_may_see():
     assert seen_by == [False, True, False]
 
 
+def test_windows_of_one_audience_open_an_item_for_no_other():
+    by_country = Rules(
+        (
+            row("available", 1, audience=1, open=False), row("available", 1, 2, audience=2, open=True),
+            row("available", 3, audience=1, open=False), row("available", 3, audience=0, open=True),
+            row("available", 4, open=False), row("available", 4, audience=0, open=True),
+        ),
+        np.arange(11) > 0, 4, (("segment", "kids"), ("country", "DE"), ("country", "FR")),
+    )  # fmt: skip
+    views = {name: by_country.view(by_country.reader_of(name)) for name in ("kids", "old", None)}
+    barred = {name: (np.flatnonzero(~view.allowed_V[1:]) + 1).tolist() for name, view in views.items()}
+    assert barred == {"kids": [1], "old": [1, 3, 4], None: [1, 3, 4]}
+    of_users = [sorted(set(range(1, 11)) - set(allowed(by_country, *own))) for own in ((), (0,), (1,), (2,), (0, 1))]
+    assert of_users == [[4], [], [1, 3, 4], [4], [1]]
+
+
 def test_boosts_multiply_odds_and_popularity_and_are_no_bias_at_factor_one():
     compiled = rules(
         row("boost", 2, 3, rule="a", amount=2.0),

@@ -1,5 +1,6 @@
 """Logs of several shapes: each suggestion loads as a config and reads every row of its log."""
 
+import csv
 import gzip
 import json
 import random
@@ -14,6 +15,7 @@ import pytest
 
 from intentrec.config import Config, load_config
 from intentrec.doctor.inputs import check_inputs
+from intentrec.errors import InputError
 from intentrec.starter import Suggestion, config_page, suggest, suggesting
 from intentrec.starter.sampling import read_sample
 
@@ -118,6 +120,42 @@ def test_categories_become_context_and_features(tmp_path):
     found, config = suggested(tmp_path, clickstream)
     assert found.context == ("context.device",)
     assert config.examples.event_features == ("action", "context.device")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"u,i,t\ra,b,2024-05-01\rc,d,2024-05-02\r", "cannot be read as raw logs"),  # ends of lines of old Macs
+        (json.dumps([{"u": "a", "i": "b", "t": 1}]).encode() + b"\n", "log"),  # one array, not an object a line
+        (b'{"u": ' + b"[" * 100_000 + b"\n", "log"),
+        (b"user,item,time\n" + b"a,b,1970-01-02T00:00:00\n" * 9, "no row holds a user, an item and a time in 1990"),
+        (b"PAR1 and nothing else", "cannot be read as raw logs"),
+    ],
+    ids=["bare returns", "array", "deep", "before 1990", "no Parquet"],
+)
+def test_what_is_no_log_is_refused_in_one_line_that_names_it(tmp_path, content, said):
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        suggest(str(tmp_path / "log"))
+    assert said in str(refused.value)
+    assert str(tmp_path) in str(refused.value)
+
+
+def test_a_field_may_be_as_long_as_a_line(tmp_path):
+    csv.field_size_limit(131_072)
+    lines = [f"{user},{item},{at:%Y-%m-%d %H:%M:%S},{'a' * (200_000 if n == 3 else 9)}\n"
+             for n, (user, item, at, _) in enumerate(events())]  # fmt: skip
+    (tmp_path / "log.csv").write_text("user,item,time,agent\n" + "".join(lines))
+    assert suggest(str(tmp_path / "log.csv")).refused_share == 0
+
+
+@pytest.mark.parametrize(("form", "zone"), [("%Y-%m-%dT%H:%M:%Sz", None), ("%Y-%m-%d %H:%M:%SUTC", "UTC")])
+def test_times_are_read_as_the_jobs_read_them_however_utc_is_written(tmp_path, form, zone):
+    lines = [f"{user},{item},{at.strftime(form)}\n" for user, item, at, _ in events()]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(lines))
+    found = suggest(str(tmp_path / "log.csv"))
+    assert (found.refused_share, found.time_unit, found.timezone) == (0, "iso", zone)
+    assert found.gap.minutes < 24 * 60  # the clock counts, not the day alone
 
 
 def test_few_items_give_short_lists(tmp_path):

@@ -84,7 +84,12 @@ def _first(days: Sequence[JudgedDay], num_lists: int) -> list[JudgedDay]:
 
 
 def recentered(prior: Prior, scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDay]) -> Prior:
-    """Return the prior for a model that was trained on, from its own queries for the same days."""
+    """Return the prior for a model that was trained on, from its own queries for the same days.
+
+    A mix that takes no mean query out stays as it is: its weights were found without.
+    """
+    if not prior.center:
+        return prior
     queries = [encoded(scorer, fields, day.users.first(_MAX_LISTS // len(days))) for day in days]
     return prior.around(torch.cat(queries))
 

@@ -45,7 +45,8 @@ def apply_rules(plan: ScoringPlan, histories: DataFrame, moment: Moment) -> Rule
     if newcomers:
         later = histories.sparkSession.createDataFrame(newcomers, "item_id STRING, item_index INT")
         known = known.unionByName(later)
-    rules = gather_rules(replace(moment, vocabulary=known), eligible_V, plan.k)
+    moment = replace(moment, vocabulary=known)
+    rules = gather_rules(moment, eligible_V, plan.k)
     told = addressed(histories, moment, rules.audiences).persist()
     kinds = {tuple(row["audiences"]): row["count"] for row in told.groupBy("audiences").count().collect()}
     refuse_impossible(rules, kinds, MAX_SHORT_SHARE)

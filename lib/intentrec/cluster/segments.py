@@ -32,14 +32,15 @@ def segment_candidates(
         counts: one row per segment and item with an event: segment, item_id, num_events.
         vocabulary: VOCABULARY rows of the night.
         plan: its rules, and its filler, which is what everybody likes.
-        everybody: the segment that every user belongs to; it has no events of its own.
+        everybody: the segment that every user belongs to; it has no events of its own, those of a segment that users
+            call so do not count.
 
     Returns:
         SEGMENT_COLUMNS, ``everybody`` among them, ties by item_id; fewer than K items where fewer can be had. A row's
         score is the segment's number of events, that of the filler, or 0 for a pinned item.
     """
     item = F.struct(F.negative("num_events").alias("order"), "item_id", "item_index")
-    known = counts.join(vocabulary.select("item_id", "item_index"), "item_id")
+    known = counts.where(F.col("segment") != everybody).join(vocabulary.select("item_id", "item_index"), "item_id")
     own = known.groupBy("segment").agg(F.array_sort(F.collect_list(item)).alias("own"))
     rows = own.unionByName(counts.sparkSession.createDataFrame([(everybody, [])], _GIVEN))
     schema = StructType.fromDDL(SEGMENT_COLUMNS)

@@ -189,10 +189,13 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         save_catalogue(Path(job.catalogue), numbers.catalogue)
         save_vocabulary(Path(job.vocabulary), numbers.vocabulary)
-    results = launch(run_jobs, tuple(jobs), how)[0]
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    return results
+    return launch(run_jobs, tuple(jobs), how)[0]
+
+
+def forget_training(jobs: Iterable[TrainingJob]) -> None:
+    """Remove the checkpoints of models that are recorded: until then a killed night goes on from them."""
+    for job in jobs:
+        shutil.rmtree(Path(job.catalogue).parent, ignore_errors=True)
 
 
 def curve(result: TrainingResult) -> list[tuple[str, str, int, float]]:

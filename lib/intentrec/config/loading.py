@@ -26,9 +26,14 @@ STAGE_KEYS: Mapping[str, tuple[str, ...]] = {
         "timezone", "day_starts_at", "examples", "input.actions", "evaluation.holdout_days",
         "evaluation.validation_days", "recommendations.seen", "recommendations.active_days", "training.workers",
     ),
-    "train_model": ("model", "training", "examples", "evaluation.holdout_days", "evaluation.validation_days"),
+    "train_model": (
+        "model", "training", "examples", "evaluation.holdout_days", "evaluation.validation_days", "evaluation.k",
+        "evaluation.popularity_hours", "evaluation.evidence_reach", "evaluation.max_lists", "recommendations.seen",
+        "sessions.gap_minutes",
+    ),
     "evaluate_model": (
         "model", "training", "evaluation", "recommendations.k", "recommendations.seen", "recommendations.policies",
+        "sessions.gap_minutes",
     ),
     "write_recommendations": ("recommendations", "evaluation.popularity_hours", "sessions.gap_minutes"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from intentrec.doctor.display import show
 from intentrec.doctor.examination import examine
 from intentrec.doctor.findings import exit_code_of
 from intentrec.errors import ConfigError, IntentrecError, SetupError
+from intentrec.ledger.command import translated
 from intentrec.starter import config_page, suggest, write_gap_plot
 
 _PLOT = Path("session_gaps.png")
@@ -30,6 +31,12 @@ def run_doctor(argv: Sequence[str] | None = None) -> int:
     except IntentrecError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        known = translated(error)
+        if known is None:
+            raise
+        print(" ".join(str(known).split()), file=sys.stderr)
+        return known.exit_code
     show(findings, Console())
     return exit_code_of(findings)
 

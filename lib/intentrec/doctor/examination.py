@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -68,8 +69,9 @@ def _time_zone(config: Config) -> Finding:
 
 def _commit_times(config: Config) -> Iterator[datetime]:
     folder = local_folder(config.warehouse)
-    logs = [] if folder is None else folder.glob("*/_delta_log")
-    return (datetime.fromtimestamp(log.stat().st_mtime, UTC) for log in logs)
+    with suppress(OSError):  # a folder that may not be read is named by check_places
+        for log in () if folder is None else folder.glob("*/_delta_log"):
+            yield datetime.fromtimestamp(log.stat().st_mtime, UTC)
 
 
 def _with_spark(config: Config) -> Iterator[Finding]:

@@ -1,12 +1,13 @@
 """The raw logs against the config, from the first rows of the first and the newest file: no Spark, some seconds."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from intentrec.config import Action, Config, Derived, EventSource, RulesSource, Snapshot, cutoff_of
-from intentrec.doctor.findings import Finding, misconfigured, passed, warned
+from intentrec.doctor.findings import Finding, failed, misconfigured, passed, warned
 from intentrec.errors import InputError
 from intentrec.events import columns_of, columns_of_rules, columns_of_snapshot, micros_of
 from intentrec.logs import Asked, LogFile, find_local_files, read_head
@@ -72,6 +73,8 @@ def _source(
         files = find_local_files(source, run_date)
     except InputError as error:
         return [misconfigured("input", f"{where}.path: {error}", "correct the path, or deliver the files")], ()
+    except OSError as error:
+        return [_forbidden(where, error)], ()
     columns = columns_of(source)
     nested = [name for name in columns if name.startswith("context_")]
     rows, refusal = _rows(files, Asked.of(source.format, columns, nested, source.options), where)
@@ -94,6 +97,8 @@ def _snapshot(
         files = find_local_files(snapshot, run_date)
     except InputError as error:
         return [misconfigured("input", f"{where}.path: {error}", "correct the path, or deliver the files")], ()
+    except OSError as error:
+        return [_forbidden(where, error)], ()
     nested = [name for name in columns if name == "categories" or name.startswith("attribute_")]
     rows, refusal = _rows(files, Asked.of(snapshot.format, dict(columns), nested, snapshot.options), where)
     good = passed("input", f"{where}: {len(files)} files, {len(rows):,} rows looked at")
@@ -121,7 +126,14 @@ def _rows(files: Sequence[LogFile], asked: Asked, where: str) -> tuple[Rows, Fin
         except DamagedFileError as error:
             remedy = f"deliver it again; is {where}.format {asked.format} right?"
             return (), misconfigured("input", f"{where}: {path}: {error}", remedy)
+        except OSError as error:
+            return (), _forbidden(where, error)
     return rows, None
+
+
+def _forbidden(where: str, error: OSError) -> Finding:
+    said = f"{where}.path: {error.filename} cannot be read: {error.strerror}"
+    return failed("input", said, f"let user {os.getuid()} read it (chown, chmod)")
 
 
 def _faults(config: Config, where: str, source: EventSource, rows: Rows, run_date: date) -> Iterator[Finding]:

@@ -92,8 +92,15 @@ def check_disk(
 
 
 def existing(place: Path) -> Path:
-    """Return the place, or the nearest folder above it that exists."""
-    return next(folder for folder in (place, *place.parents) if folder.exists())
+    """Return the place, or the nearest folder above it that exists and that this user may look for."""
+    return next(folder for folder in (place, *place.parents) if _is_seen(folder))
+
+
+def _is_seen(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except PermissionError:
+        return False
 
 
 def _free(place: Path) -> int:

@@ -43,10 +43,12 @@ def check_places(places: dict[str, Path]) -> Iterator[Finding]:
 def check_lock(warehouse: str) -> Finding:
     """Tell whether another run holds the warehouse; a folder's lock alone can be seen without Spark."""
     folder = local_folder(warehouse)
-    if folder is None or not (folder / ".lock").exists():
-        return passed("lock", "nobody holds the warehouse" if folder else "of a catalog: seen by the job")
+    if folder is None:
+        return passed("lock", "of a catalog: seen by the job")
     try:
         descriptor = os.open(folder / ".lock", os.O_RDWR)
+    except FileNotFoundError:
+        return passed("lock", "nobody holds the warehouse")
     except OSError as error:
         return failed("lock", f"{folder}/.lock cannot be opened: {error.strerror}", f"let {_user()} write it")
     try:

@@ -100,7 +100,7 @@ def decide(
     return _decision(passed, settings.mode, champion.name if champion else best.name, figures, reason)
 
 
-def champion_before(decisions: DataFrame, run_date: date) -> DataFrame:
+def champion_before(decisions: DataFrame, run_date: date, *, serving: bool = False) -> DataFrame:
     """Select the decision that made the champion of a night: the last model promoted or pinned before it.
 
     The last night wins. Within a night a pin outranks the gate, so that running the night again does not undo a
@@ -111,6 +111,7 @@ def champion_before(decisions: DataFrame, run_date: date) -> DataFrame:
     Args:
         decisions: GATE_DECISIONS rows of any nights.
         run_date: decisions of this date and later are not looked at.
+        serving: who serves on that night, if it promotes nobody: its own demotions count as well.
 
     Returns:
         The row of ``decisions``, or no row.
@@ -121,7 +122,8 @@ def champion_before(decisions: DataFrame, run_date: date) -> DataFrame:
     made = before.withColumn("latest", latest).where(
         (F.col("verdict") == "pinned") | ((F.col("verdict") == "promoted") & (F.col("decided_at") == F.col("latest")))
     )
-    demoted = before.where(F.col("verdict") == "demoted").select(
+    no_later = F.col("run_date") <= F.lit(run_date) if serving else F.col("run_date") < F.lit(run_date)
+    demoted = decisions.where(no_later & (F.col("verdict") == "demoted")).select(
         F.col("model_id").alias("demoted_id"),
         F.col("run_date").alias("demoted_date"),
         F.col("decided_at").alias("demoted_at"),

@@ -110,7 +110,7 @@ def drift_figures(counts: Counts) -> tuple[Drift, ...]:
 
 def _unchanged(counts: Counts) -> float | None:
     now, then, both = (_one(counts, f"items_{when}") for when in ("now", "then", "both"))
-    return _share(both, now + then - both)
+    return _share(both, now + then - both) if then else None  # the catalogue of that night may be past keeping
 
 
 def _unknown(counts: Counts) -> float | None:

@@ -21,7 +21,7 @@ _SCRATCH = (REPRODUCED, "training")  # made again by whoever needs it
 
 
 def remove_from_artifacts(run: Run, erased: Erased) -> list[str]:
-    """Remove reports that show one of the users and whatever is scratch; rename feature values that are their ids.
+    """Remove reports and figures that name one of the users, and all scratch; rename feature values that are their ids.
 
     A report that is gone is written again when its night is run again. A value keeps its number, and the model that
     knows it its weights; the row in MODELS gets the new checksums.
@@ -35,7 +35,7 @@ def remove_from_artifacts(run: Run, erased: Erased) -> list[str]:
         if folder.exists():
             shutil.rmtree(folder)
             touched.append(folder)
-    for report in sorted(root.glob("reports/*/*")):
+    for report in sorted([*root.glob("reports/*/*"), *root.glob("monitoring/*")]):
         if report.is_file() and erased.named_in(html.unescape(report.read_text(encoding="utf-8", errors="replace"))):
             report.unlink()
             touched.append(report)

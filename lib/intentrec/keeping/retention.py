@@ -1,6 +1,8 @@
 """What is old: rows of past dates, and model files that no night within reach starts from or serves with."""
 
 import shutil
+import time
+from collections.abc import Iterable
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,9 +12,19 @@ from pyspark.sql import functions as F
 from intentrec.config import MaintenanceConfig
 from intentrec.errors import ConfigError
 from intentrec.gate import champion_before
+from intentrec.io.upkeep import change_rows
 from intentrec.keeping.books import restate_books
 from intentrec.ledger import Run
-from intentrec.tables import ALL, EVENTS_QUARANTINE, FEATURE_VOCABULARY, GATE_DECISIONS, MODELS, VOCABULARY, Table
+from intentrec.tables import (
+    ALL,
+    EVENTS_QUARANTINE,
+    FEATURE_VOCABULARY,
+    GATE_DECISIONS,
+    MODELS,
+    RUNS,
+    VOCABULARY,
+    Table,
+)
 
 _DATED = tuple(table for table in ALL if table.partition)
 _OF_MODELS = (VOCABULARY, FEATURE_VOCABULARY)  # a model is applied with the numbers of its own night
@@ -49,7 +61,7 @@ def remove_old_rows(run: Run) -> dict[str, int]:
     """
     settings = run.config.maintenance
     needed = {model_date for _, model_date in models_in_reach(run)}
-    removed = {}
+    removed, nights = {}, set[date]()
     for table in _DATED:
         since = first_kept(table, settings, run.run_date)
         if since is None or not run.warehouse.exists(table):
@@ -60,9 +72,18 @@ def remove_old_rows(run: Run) -> dict[str, int]:
         if old:
             run.warehouse.delete(table, **{column: old})
             removed[table.name] = len(old)
+            nights.update(old if column == "run_date" else ())
     if EVENTS_QUARANTINE.name in removed or "events" in removed:
         restate_books(run)  # else ingest takes what is missing for a replay that was interrupted
+    _mark_removed(run, nights)
     return removed
+
+
+def _mark_removed(run: Run, nights: Iterable[date]) -> None:
+    """Let the stages of these nights count as finished no more: one that is run again is built, not skipped."""
+    found = run.spark.createDataFrame([(night, "finished") for night in sorted(nights)], "run_date DATE, status STRING")
+    if run.warehouse.exists(RUNS) and not run.warehouse.read(RUNS).join(found, found.columns, "left_semi").isEmpty():
+        change_rows(run.warehouse, RUNS, found, {"status": F.lit("removed")})
 
 
 def models_in_reach(run: Run) -> set[tuple[str, date]]:
@@ -88,7 +109,9 @@ def models_in_reach(run: Run) -> set[tuple[str, date]]:
 
 
 def remove_old_files(run: Run) -> list[str]:
-    """Remove reports and model files of nights past keeping; the rows in MODELS stay, as the record of what there was.
+    """Remove reports and model files of nights past keeping, and checkpoints that no training went on from.
+
+    The rows in MODELS stay, as the record of what there was.
 
     Returns:
         The folders that are gone, below the folder of the artifacts, sorted.
@@ -96,6 +119,8 @@ def remove_old_files(run: Run) -> list[str]:
     root = Path(str(run.config.artifacts))
     since = run.run_date - timedelta(days=run.config.maintenance.run_date_days)
     gone = [folder for folder in sorted(root.glob("reports/*")) if _date_of(folder.name, since) < since]
+    untouched = time.time() - 3600 * run.config.maintenance.retention_hours
+    gone += [folder for folder in sorted(root.glob("training/*")) if _last_written(folder) < untouched]
     if run.warehouse.exists(MODELS):
         known = {row["model_id"] for row in run.warehouse.read(MODELS).select("model_id").collect()}
         old = known - {model_id for model_id, _ in models_in_reach(run)}
@@ -104,6 +129,10 @@ def remove_old_files(run: Run) -> list[str]:
     for folder in gone:
         shutil.rmtree(folder)
     return [folder.relative_to(root).as_posix() for folder in gone]
+
+
+def _last_written(folder: Path) -> float:
+    return max(file.stat().st_mtime for file in (folder, *folder.rglob("*")))
 
 
 def _date_of(name: str, other: date) -> date:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.events import Erased, is_of_erased
@@ -19,6 +19,7 @@ from intentrec.tables import (
     EVENTS_QUARANTINE,
     EXAMPLES,
     FEATURE_VOCABULARY,
+    GATE_DECISIONS,
     HISTORIES,
     RULES,
     RUNS,
@@ -27,7 +28,7 @@ from intentrec.tables import (
     Table,
 )
 
-REDACTED = "(the message named a user who was erased)"
+REDACTED = "(this named a user who was erased)"
 RENAMED = "erased "  # a feature value that was an id, before its number
 _FEWEST_BLOCKS = 1000  # rows of examples that are looked for, however few events of a user are left
 _UNKNOWN_GENERATION = -1  # of no EVENTS table: build_sessions builds all sessions again
@@ -41,7 +42,8 @@ def tables_with_users() -> list[Table]:
 
 def tables_to_purge() -> list[Table]:
     """List every table whose old versions may hold a user."""
-    return [*tables_with_users(), RULES, EXAMPLES, EVENTS_QUARANTINE, FEATURE_VOCABULARY, RUNS, ERASURE_REQUESTS]
+    others = (RULES, EXAMPLES, EVENTS_QUARANTINE, FEATURE_VOCABULARY, RUNS, GATE_DECISIONS, ERASURE_REQUESTS)
+    return [*tables_with_users(), *others]
 
 
 def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str, int]:
@@ -64,7 +66,8 @@ def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str,
     removed[RULES] = _remove(run, RULES, of_users)
     removed[EVENTS_QUARANTINE] = _remove(run, EVENTS_QUARANTINE, _refused_rows(run, erased))
     restate_books(run)
-    removed[RUNS] = _redact_messages(run, erased)
+    removed[RUNS] = _redact_texts(run, RUNS, "message", erased) + _redact_counters(run, erased)
+    removed[GATE_DECISIONS] = _redact_texts(run, GATE_DECISIONS, "reason", erased)
     removed[FEATURE_VOCABULARY] = _redact_values(run, users)
     return {table.name: rows for table, rows in removed.items() if rows}
 
@@ -97,7 +100,7 @@ def _remove(run: Run, table: Table, gone: DataFrame) -> int:
     same = F.lit(True)
     for name in gone.columns:
         same = same & F.col(f"held.{name}").eqNullSafe(F.col(f"gone.{name}"))
-    count = rows.join(F.broadcast(wanted), same, "left_semi").count()
+    count = rows.join(wanted, same, "left_semi").count()
     if count:
         remove_rows(run.warehouse, table, gone)
         run.log(f"{table.name}: {count:,} rows removed")
@@ -130,14 +133,33 @@ def _refused_rows(run: Run, erased: Erased) -> DataFrame:
     return rows.select("source_file", "content_sha256", "line", "reason").distinct().localCheckpoint()
 
 
-def _redact_messages(run: Run, erased: Erased) -> int:
-    run.warehouse.create([RUNS])
-    told = run.warehouse.read(RUNS).where(F.col("message").isNotNull()).select("run_id", "stage", "message").collect()
-    named = [(row["run_id"], row["stage"]) for row in told if erased.named_in(row["message"])]
+def _redact_texts(run: Run, table: Table, column: str, erased: Erased) -> int:
+    """Replace what was written by people or errors and names one of the users; return how many texts."""
+    run.warehouse.create([table])
+    told = run.warehouse.read(table).select(column).where(F.col(column).isNotNull()).groupBy(column).count().collect()
+    named = {row[column]: row["count"] for row in told if erased.named_in(row[column])}
     if named:
-        found = run.spark.createDataFrame(sorted(set(named)), "run_id STRING, stage STRING")
-        change_rows(run.warehouse, RUNS, found, {"message": F.lit(REDACTED)})
-    return len(named)
+        found = run.spark.createDataFrame([(text,) for text in sorted(named)], f"{column} STRING")
+        change_rows(run.warehouse, table, found, {column: F.lit(REDACTED)})
+    return sum(named.values())
+
+
+def _redact_counters(run: Run, erased: Erased) -> int:
+    """Rename the counters of rules that are called after one of the users; return how many there were."""
+    counted = run.warehouse.read(RUNS).select("run_id", "stage", F.explode("counters.key").alias("key"))
+    of_rules = counted.where(F.col("key").startswith("rule_"))
+    keys = [row["key"] for row in of_rules.select("key").distinct().collect()]
+    named = of_rules.where(F.col("key").isin([key for key in keys if erased.named_in(key.partition(":")[2])]))
+    found = named.groupBy("run_id", "stage").agg(F.collect_set("key").alias("hidden")).localCheckpoint()
+    count = found.agg(F.sum(F.size("hidden"))).collect()[0][0] or 0
+    if count:
+        change_rows(run.warehouse, RUNS, found, {"counters": F.transform("held.counters", _without_name)})
+    return int(count)
+
+
+def _without_name(entry: Column) -> Column:
+    key = F.when(F.array_contains("found.hidden", entry["key"]), F.lit(REDACTED)).otherwise(entry["key"])
+    return F.struct(key.alias("key"), entry["value"].alias("value"))
 
 
 def _redact_values(run: Run, users: DataFrame) -> int:

@@ -1,6 +1,12 @@
 """Runs and locks: from a job's flags to its rows in ``runs`` and its exit code."""
 
-from intentrec.ledger.champion import Champion, champion_fingerprint, champion_of, serving_model_id
+from intentrec.ledger.champion import (
+    Champion,
+    champion_fingerprint,
+    champion_of,
+    decision_time,
+    serving_model_id,
+)
 from intentrec.ledger.command import run_job
 from intentrec.ledger.erased import erased_users, erasure_key
 from intentrec.ledger.errands import Errand, record_errand, run_errand
@@ -37,6 +43,7 @@ __all__ = [
     "champion_fingerprint",
     "champion_of",
     "counted",
+    "decision_time",
     "erased_users",
     "erasure_key",
     "find_model",

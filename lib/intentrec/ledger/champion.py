@@ -1,13 +1,13 @@
 """Which models a night may start from and serve with."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 from pyspark.sql import functions as F
 
 from intentrec.gate import BY_GATE, DEMOTED, champion_before
 from intentrec.ledger.models import get_model
-from intentrec.ledger.run import Run
+from intentrec.ledger.run import Run, just_after
 from intentrec.tables import GATE_DECISIONS
 
 
@@ -27,14 +27,14 @@ class Champion:
     run_date: date
 
 
-def champion_of(run: Run) -> Champion | None:
-    """Look up the champion of the run's night; None on a first night."""
-    decision = champion_before(run.warehouse.read(GATE_DECISIONS), run.run_date).first()
+def champion_of(run: Run, *, serving: bool = False) -> Champion | None:
+    """Look up the champion of the run's night, or who serves where it promotes nobody; None on a first night."""
+    decision = champion_before(run.warehouse.read(GATE_DECISIONS), run.run_date, serving=serving).first()
     if decision is None:
         return None
     named = get_model(run, decision["model_id"])
-    serving = decision["serving_model_id"] or decision["model_id"]
-    return Champion(named.challenger_id or named.model_id, serving, named.run_date)
+    serves = decision["serving_model_id"] or decision["model_id"]
+    return Champion(named.challenger_id or named.model_id, serves, named.run_date)
 
 
 def serving_model_id(run: Run) -> str | None:
@@ -52,8 +52,14 @@ def serving_model_id(run: Run) -> str | None:
         and demoted.isdisjoint((latest["model_id"], latest["serving_model_id"]))
     ):
         return str(latest["serving_model_id"] or latest["model_id"])
-    champion = champion_of(run)
+    champion = champion_of(run, serving=True)
     return champion.serving_model_id if champion else None
+
+
+def decision_time(run: Run) -> datetime:
+    """Return now, aware, UTC, or just after the newest decision: with a clock that was set back it stays the last."""
+    now, newest = datetime.now(UTC), run.warehouse.read(GATE_DECISIONS).agg(F.max("decided_at").alias("at")).first()
+    return now if newest is None or newest["at"] is None else just_after(newest["at"].astimezone(UTC), now)
 
 
 def champion_fingerprint(run: Run) -> str:

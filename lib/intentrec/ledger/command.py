@@ -80,7 +80,7 @@ def _guarded(action: Callable[[], None], debug: bool) -> int:
     except IntentrecError as error:
         return _report(error, error, debug)
     except Exception as error:
-        known = _translate(error)
+        known = translated(error)
         if known is None:
             raise
         return _report(known, error, debug)
@@ -171,7 +171,7 @@ def _chosen(stages: Sequence[Stage], command: Command) -> Sequence[Stage]:
     return stages[names.index(command.first) :] if command.first else stages
 
 
-def _translate(error: BaseException) -> IntentrecError | None:
+def translated(error: BaseException) -> IntentrecError | None:
     """Return what an error of the system means; None for one that we caused."""
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, Py4JNetworkError | ConnectionRefusedError) or (

@@ -22,6 +22,7 @@ def publish_lists(run: Run, lists: DataFrame) -> bool:
         run: of the job that made the lists.
         lists: RECOMMENDATIONS rows of the run date, checked.
     """
+    run.check_lock()  # after hours of scoring the lease may be another run's
     withdrawn = withdrawal(run)
     if withdrawn is not None:
         run.refuse(

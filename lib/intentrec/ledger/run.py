@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 from pyspark.sql import Row, SparkSession
@@ -208,13 +208,20 @@ class Run:
         attempt.recorded = True
 
     def _row(self, outcome: Outcome, attempt: "_Attempt") -> Row:
-        identity = attempt.identity
+        identity, now, last = attempt.identity, datetime.now(UTC), self._latest.get(outcome.stage)
         return Row(
             run_id=self.run_id, run_date=self.run_date, stage=outcome.stage, status=outcome.status,
-            started_at=attempt.started_at, finished_at=datetime.now(UTC), inputs=attempt.inputs,
-            outputs=attempt.outputs, input_hash=identity.input_hash, config_hash=identity.config_hash,
-            code_version=identity.code_version, counters=sorted(outcome.counters.items()), message=outcome.message,
+            started_at=attempt.started_at,
+            finished_at=now if last is None else just_after(last["finished_at"].astimezone(UTC), now),
+            inputs=attempt.inputs, outputs=attempt.outputs,
+            input_hash=identity.input_hash, config_hash=identity.config_hash, code_version=identity.code_version,
+            counters=sorted(outcome.counters.items()), message=outcome.message,
         )  # fmt: skip
+
+
+def just_after(last: datetime, now: datetime) -> datetime:
+    """Return now, or where the clock was set back the first instant after what was written last; aware."""
+    return max(now, last + timedelta(microseconds=1))
 
 
 def _always_held() -> None:

@@ -78,6 +78,21 @@ def own_threads(wanted: int | None, ranks: Ranks) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Let CUDA take the algorithms that give the same bits every time, where it has one; those of the CPU do."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its products differ from run to run
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
 def agree_on(ranks: Ranks, tensors: Mapping[str, Tensor]) -> str:
     """Return the hash of weights in the CPU's memory that all ranks have.
 

@@ -59,7 +59,7 @@ def count_targets(shape: NetworkShape, catalogue: Catalogue, batches: Iterable[B
     counts_V = torch.zeros(shape.num_items + 1, dtype=torch.float64)
     for batch in batches:
         targets = targets_of(shape, catalogue, batch)
-        counts_V += torch.bincount(targets.items_BL[targets.chosen(ITEM)], minlength=len(counts_V)).double()
+        counts_V += torch.bincount(targets.items_BL[targets.chosen(ITEM)], minlength=len(counts_V)).cpu().double()
     return counts_V
 
 

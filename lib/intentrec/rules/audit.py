@@ -66,7 +66,7 @@ class Written:
         own = F.col("reader") == F.col("user_value")
         may_be = (F.col("user_field") != SEGMENT) | own | (F.col("reader") == everybody)
         pairs = entries.select("reader").distinct().crossJoin(_pairs(moment)).where(may_be)
-        certain = (F.col("user_field") == SEGMENT) & own
+        certain = (F.col("user_field") == SEGMENT) & own & (F.col("reader") != everybody)
         belongs = pairs.withColumn("certain", certain)
         return cls(table="segment_recommendations", entries=entries, belongs=belongs, k=k)
 
@@ -102,7 +102,7 @@ def broken_rules(written: Written, moment: Moment) -> DataFrame:
     Returns:
         One row per broken rule: rule, kind, lists BIGINT, and the smallest reader with an item_id of his.
     """
-    found = _barred(written.entries, written, moment).unionByName(_hidden(written.entries, moment))
+    found = _barred(written.entries, written, moment).unionByName(_hidden(written.entries, written, moment))
     if written.k is not None:
         parts = [_over_caps(written, moment), _under_shares(written, moment, written.k), _wrong_pins(written, moment)]
         found = reduce(DataFrame.unionByName, parts, found)
@@ -156,11 +156,14 @@ def _barred(pairs: DataFrame, written: Written, moment: Moment) -> DataFrame:
     rules = _rules(moment, "available", "only_for", "exclude", "max_age", "stock")
     rows = pairs.select("reader", "item_id").join(_of_items(moment, rules), "item_id")
     kind, old = F.col("kind"), F.col("published_at") < F.lit(moment.until) - F.make_dt_interval(F.col("days"))
+    open_, audience = in_force(moment.until), F.struct(*(F.coalesce(name, F.lit("")).alias(name) for name in _PAIR))
+    spoken_to, let_in = (F.collect_set(F.when(told, audience)) for told in (F.col("perhaps"), F.col("perhaps") & open_))
     bars = {
         "exclude": F.bool_or("perhaps"),
         "max_age": F.bool_or(F.col("perhaps") & old),
         "stock": F.bool_or(F.col("amount") <= 0),
-        "available": F.bool_or("perhaps") & ~F.bool_or(F.col("perhaps") & in_force(moment.until)),
+        # Shut for one audience that a reader may be of, unless a window of his own is open.
+        "available": ~F.bool_or(F.col("surely") & open_) & (F.size(F.array_except(spoken_to, let_in)) > 0),
         "only_for": ~F.bool_or("surely"),
     }
     broken = F.coalesce(*(F.when(kind == name, wrong) for name, wrong in bars.items()))
@@ -168,8 +171,10 @@ def _barred(pairs: DataFrame, written: Written, moment: Moment) -> DataFrame:
     return judged.where("broken").select(*_FOUND)
 
 
-def _hidden(pairs: DataFrame, moment: Moment) -> DataFrame:
-    alone = (F.col("user_field") == USER_ID) & in_force(moment.until)
+def _hidden(pairs: DataFrame, written: Written, moment: Moment) -> DataFrame:
+    """Return which of the pairs a rule hides from one user; a segment or an item may be called as a user is."""
+    of_users = F.lit(written.events is not None)
+    alone = (F.col("user_field") == USER_ID) & in_force(moment.until) & of_users
     rows = moment.rules.where(alone).withColumn("reader", F.col("user_value"))
     fields = fields_of_items(moment.items)
     same = (F.col("item_field") == F.col("field")) & (F.col("item_value") == F.col("value"))
@@ -193,8 +198,7 @@ def _under_shares(written: Written, moment: Moment, k: int) -> DataFrame:
     there = written.entries.select("reader", "item_id").join(own, "item_id")
     counted = there.groupBy("reader", "source_file", "line").agg(F.count(F.lit(1)).alias("items"))
     told = wanted.where("surely").join(counted, ["reader", "source_file", "line"], "left")
-    # In whole millionths, as 0.3 * 10 is not 3 in binary.
-    short = F.coalesce("items", F.lit(0)) * 1_000_000 < F.round(F.col("amount") * 1_000_000) * k
+    short = F.coalesce("items", F.lit(0)) < F.ceil(F.col("amount") * k - 1e-9)  # 0.3 * 10 is not 3 in binary
     return told.where(short).withColumn("item_id", F.lit(None).cast("string")).select(*_FOUND)
 
 
@@ -210,7 +214,7 @@ def _wrong_pins(written: Written, moment: Moment) -> DataFrame:
     stray = stray.withColumns({"rule": F.lit(_NO_PIN), "kind": F.lit("pin")}).select(*_FOUND)
     missing = wanted.join(written.entries, place, "left_anti")
     pairs = missing.select("reader", "item_id").distinct()
-    excused = _barred(pairs, written, moment).unionByName(_hidden(pairs, moment)).select("reader", "item_id")
+    excused = _barred(pairs, written, moment).unionByName(_hidden(pairs, written, moment)).select("reader", "item_id")
     if written.seen is not None:
         excused = excused.unionByName(written.seen)
     return stray.unionByName(missing.join(excused, ["reader", "item_id"], "left_anti").select(*_FOUND))

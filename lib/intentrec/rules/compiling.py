@@ -238,12 +238,20 @@ class Rules:
 
 def barred_by(kind: str, rows: Sequence[RuleRow], reader: Reader) -> Indices:
     """Return the item indices, ascending, that the rows of one rule bar for a reader."""
-    spoken_to = [row for row in rows if row.audience is None or row.audience in reader.possible]
     if kind == "only_for":
         return np.setdiff1d(_joined(rows), _joined([row for row in rows if row.audience in reader.certain]))
+    spoken_to = [row for row in rows if row.audience is None or row.audience in reader.possible]
     if kind == "available":
-        return np.setdiff1d(_joined(spoken_to), _joined([row for row in spoken_to if row.open]))
+        doubtful = {row.audience for row in spoken_to if row.audience not in reader.certain}  # None, for all, too
+        shut: Indices = np.concatenate([_shut(spoken_to, reader.certain | {None, one}) for one in {None, *doubtful}])
+        return np.unique(shut)
     return _joined([row for row in spoken_to if kind != "stock" or row.amount <= 0])
+
+
+def _shut(rows: Sequence[RuleRow], audiences: Collection[int | None]) -> Indices:
+    """Return the items that have windows for one of the audiences, none of them open."""
+    own = [row for row in rows if row.audience in audiences]
+    return np.setdiff1d(_joined(own), _joined([row for row in own if row.open]))
 
 
 def least_of(share: float, k: int) -> int:

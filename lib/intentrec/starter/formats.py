@@ -15,7 +15,7 @@ import pyarrow as pa
 from intentrec.errors import InputError
 from intentrec.events.times import ISO_TIME
 from intentrec.logs.csv_rows import CsvForm
-from intentrec.logs.opening import DamagedFileError, Refused, decoded_lines, line_blocks, unpacked
+from intentrec.logs.opening import LINE_LIMIT, DamagedFileError, Refused, decoded_lines, line_blocks, unpacked
 
 _HEAD_LINES = 200  # that tell format, separator and header
 _SEPARATORS = ("\t", "::", ",", ";", "|", "\x01", " ")
@@ -76,7 +76,7 @@ def is_object(line: str) -> bool:
     """Return whether a line is a JSON object."""
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -124,6 +124,7 @@ def split(lines: Sequence[str], sep: str) -> list[list[str]]:
     """Return the fields of lines."""
     if len(sep) > 1:
         return [line.split(sep) for line in lines]
+    csv.field_size_limit(2 * LINE_LIMIT)  # as the jobs read them
     return [row for row in csv.reader(lines, delimiter=sep) if row]
 
 

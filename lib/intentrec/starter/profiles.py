@@ -107,7 +107,7 @@ def _scaled(number: float | None, unit: str) -> float | None:
 
 def _iso_micros(text: str, timezone: str | None) -> float | None:
     try:
-        instant = datetime.fromisoformat(text.replace(",", "."))
+        instant = datetime.fromisoformat(text.replace(",", ".").upper())
     except ValueError:
         return None
     if instant.tzinfo is None:

@@ -67,6 +67,8 @@ def read_sample(pattern: str, most_rows: int = MOST_ROWS) -> Sample:
     format_ = "delta" if is_table else format_of(files[0])
     form = csv_form(files[0]) if format_ == "csv" else None
     names = _names(chosen, format_, form)
+    if not names:
+        raise InputError(f"{files[0]}: no column in common, wanted JSON objects one a line, CSV or Parquet of one form")
     quota = max(1, most_rows // len(chosen))
     read = [_first_rows(file, names, form, quota) for file in chosen]
     blocks = [block for found_in_file, _ in read for block in found_in_file]

@@ -1,12 +1,16 @@
 """A sample of raw logs -> everything a first config needs."""
 
+import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from intentrec.errors import InputError
 from intentrec.starter.actions import SeenAction, seen_actions
 from intentrec.starter.gaps import Gap, find_gap, pauses_of
 from intentrec.starter.profiles import NAMED_UTC, Profile, micros, profile
@@ -72,8 +76,15 @@ def suggest(pattern: str) -> Suggestion:
     """Read a sample of the files and propose a config; nothing is written.
 
     Raises:
-        InputError: no file matches, no row can be read, or no column holds a time, a user or an item.
+        InputError: no file matches, no row can be read, no column holds a time, a user or an item, or no row all three.
     """
+    try:
+        return _suggested(pattern)
+    except (csv.Error, OSError, pa.ArrowException, ValueError, RecursionError) as error:
+        raise InputError(f"{pattern}: cannot be read as raw logs ({error}), wanted files of one sound form") from error
+
+
+def _suggested(pattern: str) -> Suggestion:
     sample = read_sample(pattern)
     profiles = [profile(name, place, texts) for place, (name, texts) in enumerate(sample.columns.items())]
     roles = roles_of(profiles)
@@ -82,6 +93,11 @@ def suggest(pattern: str) -> Suggestion:
     timezone = "UTC" if unit == "iso" and not time.has_offset else None
     actions = _actions(sample, roles)
     times_us, sound = _judged(sample, roles, (unit, timezone), actions)
+    if not sound.any():
+        raise InputError(
+            f"{pattern}: no row holds a user, an item and a time in 1990 to 2099 (column {time.name}, {unit}), wanted "
+            "raw logs"
+        )
     users, num_users = _numbered(sample.columns[roles.columns["user_id"].name])
     days = [datetime.fromtimestamp(at / 1e6, UTC).date() for at in np.quantile(times_us[sound], (0, 1))]
     latest = datetime.fromtimestamp(float(np.quantile(times_us[sound], 1 - _FUTURE_SHARE)) / 1e6, UTC)
@@ -146,7 +162,8 @@ def _gap(sample: Sample, roles: Roles, unit: str, timezone: str | None) -> Gap:
 
 
 def _micros(text: str | None, unit: str, timezone: str | None, *, cut: bool) -> float | None:
-    return micros(text.rsplit(" ", 1)[0] if cut and text else text, unit, timezone)
+    named = re.match(NAMED_UTC, text) if cut and text else None
+    return micros(named[1] if named else text, unit, timezone)
 
 
 def _numbered(texts: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], int]:

@@ -189,7 +189,7 @@ RUNS = Table(
         run_id       STRING       NOT NULL  COMMENT 'one per command',
         run_date     DATE         NOT NULL  COMMENT 'the night it belongs to',
         stage        STRING       NOT NULL  COMMENT 'name of the job',
-        status       STRING       NOT NULL  COMMENT 'finished, skipped or failed',
+        status       STRING       NOT NULL  COMMENT 'finished, skipped, failed, or removed: finished, but maintain_tables has removed rows of the night since',
         started_at   TIMESTAMP    NOT NULL  COMMENT 'UTC',
         finished_at  TIMESTAMP    NOT NULL  COMMENT 'UTC',
         inputs       {_VERSIONS}  NOT NULL  COMMENT 'Delta versions of what the stage reads and writes, as it found them',

@@ -16,7 +16,7 @@ from intentrec.cluster.judging import JudgedDay
 from intentrec.cluster.mixing import fit_mix
 from intentrec.cluster.priors import Prior
 from intentrec.cluster.recommenders import ModelRecommender, encoded
-from intentrec.cluster.training import continued, network_shape, training_job, training_settings
+from intentrec.cluster.training import continued, forget_training, network_shape, training_job, training_settings
 from intentrec.examples.arrays import EventArrays, write_rows
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import load_artifact, save_catalogue, save_vocabulary
@@ -165,6 +165,7 @@ class Learner:
         for note in result.notes:
             _LOG.warning("%s: %s", name, note)
         done.write_text(json.dumps(notes))
+        forget_training((job,))
         return folder, notes
 
     def _shape(self, one: Round) -> NetworkShape:

@@ -60,7 +60,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "periods": {
         "examples": {"history_length": 32},
-        "training": {"epochs": 10, "patience": 1, "warm_epochs": 1, "events_per_batch": 1024, **_ALONE},
+        "training": {"epochs": 30, "patience": 2, "warm_epochs": 3, "events_per_batch": 1024, **_ALONE},
         "protocol": {
             "k": [20, 10], "mix": ["counts_5", "vsknn"], "popularity_hours": _WEEKS, "validation_lists": 2000,
             "full_at": [4, 10, 16], "test_lists": 5000,

@@ -13,7 +13,7 @@ from intentrec.cluster.scoring.plan import ScoringPlan, load_scorer, num_tasks
 from intentrec.cluster.scoring.ruled import Makers
 from intentrec.tables import CANDIDATES
 
-_USERS_AT_ONCE = 2048  # what is made for them stays below 100 MB with lists of 100 chosen from 500
+_USERS_AT_ONCE = 1024  # what is made for them stays below 50 MB with lists of 100 chosen from 500
 
 
 def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) -> DataFrame:
