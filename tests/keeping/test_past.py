@@ -73,7 +73,7 @@ def test_what_is_no_whole_night_of_this_code_and_config_is_refused(run: Run, tmp
     other = command(write_config(tmp_path), "sessions.gap_minutes=60").config
     with pytest.raises(
         ConfigError,
-        match="run whole was made with another config: build_sessions, train_model, evaluate_model, write_recommendations differ; give",
+        match="another config: build_sessions, train_model, evaluate_model, write_recommendations differ; give",
     ):
         past_night(run, "whole", other)
     assert past_night(run, "whole", run.config).until == date(2024, 1, 31)
