@@ -13,6 +13,7 @@ from intentrec.cluster.training import (
     continued,
     curve,
     find_examples,
+    forget_training,
     model_identity,
     network_shape,
     rank_lines,
@@ -101,7 +102,13 @@ def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse,
     artifact = load_artifact(tmp_path / "models" / "m1", result.files)
     assert artifact.vocabulary == NUMBERS.vocabulary
     assert [epoch.rows for epoch in result.epochs] == [12, 12]
-    assert [path.name for path in (tmp_path / "training").iterdir()] == []  # what only the ranks read is gone
+    work = tmp_path / "training"
+    assert sorted(path.name for path in work.iterdir()) == [
+        "models-m1",
+        "models-m2",
+    ]  # a killed night goes on from them
+    forget_training([job, again])
+    assert [*work.iterdir()] == []
     assert list(rank_lines(result, 12))[-1] == "all ranks: 12 rows an epoch, table examples: 12"
     assert "1 files, 12 rows an epoch" in next(iter(rank_lines(result, 12)))
     assert warm.warm_started  # from what the first job left
