@@ -3,13 +3,14 @@ import re
 from pathlib import Path
 
 import pytest
+from jobs import evaluate_model, write_recommendations
 from jobs.train_model import STAGE
 from tests.generated import FIRST_NIGHT, SECOND_NIGHT
 from tests.running import Flow
 from tests.tables_oracle import contents, rows_of
 
 from intentrec.ledger import run_job
-from intentrec.tables import EXAMPLES, METRICS, MODELS
+from intentrec.tables import EXAMPLES, METRICS, MODELS, USER_INTENTS
 
 
 def test_the_ledger_holds_the_checksum_of_every_file_of_a_model(flow: Flow) -> None:
@@ -42,6 +43,18 @@ def test_another_setting_gives_another_model_that_starts_from_the_same_champion(
     assert changed["files"] != first["files"]
     assert changed["warm_started_from"] == first["warm_started_from"]
     assert len(rows_of(copy.warehouse, MODELS)) == 5  # the four of the two nights stay
+
+
+def test_a_night_may_have_a_head_for_items_that_are_met_together(flow: Flow, tmp_path) -> None:
+    copy = flow.copied_to(tmp_path / "copy")
+    for stage in (STAGE, evaluate_model.STAGE, write_recommendations.STAGE):
+        assert run_job(stage, argv=copy.arguments(SECOND_NIGHT, "--set", "model.clusters=2")) == 0
+    heads = {
+        intent["head"]
+        for row in rows_of(copy.warehouse, USER_INTENTS, run_date=SECOND_NIGHT)
+        for intent in row["heads"]
+    }
+    assert "cluster" in heads
 
 
 def test_two_ranks_on_spark_read_every_row_once_and_leave_one_model(flow: Flow, tmp_path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jobs import write_recommendations
 from jobs.write_recommendations import STAGE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -15,6 +16,7 @@ from tests.tables_oracle import contents, rows_of, versions
 
 from intentrec.cluster.ruling import Ruled
 from intentrec.cluster.scoring import ScoringPlan
+from intentrec.gate import check_lists
 from intentrec.io import Warehouse
 from intentrec.ledger import run_job
 from intentrec.rules import Moment, Rules
@@ -188,6 +190,22 @@ def test_policies_and_the_mix_for_cold_users_change_lists_that_still_pass_their_
     assert run_job(STAGE, argv=[*arguments, "--rebuild"]) == 0
     again = {row["user_id"]: row["items"] for row in rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)}
     assert again == lists
+
+
+def test_places_for_new_items_may_hold_a_greater_score_than_the_place_before(
+    flow: Flow, tmp_path: Path, monkeypatch
+) -> None:
+    checked = []
+
+    def told(inputs, k, num_short):
+        checked.append(inputs.reordered)
+        return check_lists(inputs, k, num_short)
+
+    monkeypatch.setattr(write_recommendations, "check_lists", told)
+    copy = flow.copied_to(tmp_path / "copy")
+    share = ("--set", "recommendations.policies.new_item_share=0.2")
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *share)) == 0
+    assert checked == [True]
 
 
 def rule(name: str, field: str, value: str | None = None, **more: object) -> dict[str, object]:
