@@ -95,20 +95,15 @@ def test_examples_are_found_by_split_and_bucket_and_trained_on(spark, warehouse,
     settings = training_settings(ALONE, 0.3)
     shape = network_shape(NUMBERS, SMALL)
     job = training_job((pinned.of("train"), pinned.of("validation")), shape, settings, tmp_path / "models" / "m1", None)
-    again = training_job(
-        (pinned.of("train"), ()), shape, settings, tmp_path / "models" / "m2", tmp_path / "models" / "m1"
-    )
+    models = tmp_path / "models"
+    again = training_job((pinned.of("train"), ()), shape, settings, models / "m2", models / "m1")
     result, warm = train(spark, [job, again], NUMBERS, ALONE)
     artifact = load_artifact(tmp_path / "models" / "m1", result.files)
     assert artifact.vocabulary == NUMBERS.vocabulary
     assert [epoch.rows for epoch in result.epochs] == [12, 12]
-    work = tmp_path / "training"
-    assert sorted(path.name for path in work.iterdir()) == [
-        "models-m1",
-        "models-m2",
-    ]  # a killed night goes on from them
+    assert len([*(tmp_path / "training").iterdir()]) == 2  # a killed night goes on from them
     forget_training([job, again])
-    assert [*work.iterdir()] == []
+    assert not [*(tmp_path / "training").iterdir()]
     assert list(rank_lines(result, 12))[-1] == "all ranks: 12 rows an epoch, table examples: 12"
     assert "1 files, 12 rows an epoch" in next(iter(rank_lines(result, 12)))
     assert warm.warm_started  # from what the first job left
