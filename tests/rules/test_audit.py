@@ -62,6 +62,20 @@ def lists(spark, night, of_users, k=3):
     )  # fmt: skip
 
 
+def segments(spark, of_segments):
+    rows = [
+        (DAY, segment, [entry(rank, item, "fallback") for rank, item in enumerate(own, 1)], "m", "r")
+        for segment, own in of_segments.items()
+    ]
+    return spark.createDataFrame(rows, SEGMENT_RECOMMENDATIONS.schema)
+
+
+def similar(spark, *near):
+    return spark.createDataFrame(
+        [*near], "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRING, score: DOUBLE>>"
+    )
+
+
 def broken(written, night):
     rows = broken_rules(written, night).collect()
     return {(row["rule"], row["kind"]): (row["lists"], row["reader"], row["item_id"]) for row in rows}
@@ -133,23 +147,16 @@ def test_lists_of_many_readers_hold_what_all_of_them_may_see(spark):
         of("only_for", "item_id", "i3", "segment", "kids", rule="for kids"),
         of("cap", "brand", rule="brand", amount=1),
     )
-    rows = [
-        (DAY, segment, [entry(rank, item, "fallback") for rank, item in enumerate(own, 1)], "m", "r")
-        for segment, own in (("kids", ["i2", "i4"]), ("old", ["i1", "i2"]), ("all", ["i3", "i4"]))
-    ]
-    segments = spark.createDataFrame(rows, SEGMENT_RECOMMENDATIONS.schema)
-    found = broken(Written.of_segments(segments, night, 2, "all"), night)
+    told = segments(spark, {"kids": ["i2", "i4"], "old": ["i1", "i2"], "all": ["i3", "i4"]})
+    found = broken(Written.of_segments(told, night, 2, "all"), night)
     assert found == {
         ("not in Germany", "exclude"): (1, "old", "i1"),
         ("not for old", "exclude"): (1, "old", "i2"),
         ("for kids", "only_for"): (1, "all", "i3"),
         ("brand", "cap"): (1, "old", "i1"),
     }
-    near = [("i9", [(1, "i3", 0.9), (2, "i4", 0.8)]), ("i8", [(1, "i4", 0.9), (2, "i5", 0.8)])]
-    similar = spark.createDataFrame(
-        near, "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRING, score: DOUBLE>>"
-    )
-    assert broken(Written.of_items(similar, night), night) == {("for kids", "only_for"): (1, "i9", "i3")}
+    near = similar(spark, ("i9", [(1, "i3", 0.9), (2, "i4", 0.8)]), ("i8", [(1, "i4", 0.9), (2, "i5", 0.8)]))
+    assert broken(Written.of_items(near, night), night) == {("for kids", "only_for"): (1, "i9", "i3")}
 
 
 def test_a_segment_or_an_item_that_is_called_as_a_user_is_has_none_of_his_rules(spark):
@@ -159,17 +166,10 @@ def test_a_segment_or_an_item_that_is_called_as_a_user_is_has_none_of_his_rules(
         of("exclude", "item_id", "i1", "user_id", "i9", rule="complaint"),
         of("exclude", "item_id", "i2", "segment", "all", rule="for those of all"),
     )
-    rows = [
-        (DAY, name, [entry(rank, item, "fallback") for rank, item in enumerate(own, 1)], "m", "r")
-        for name, own in (("kids", ["i1", "i2"]), ("all", ["i1", "i3"]))
-    ]
-    segments = spark.createDataFrame(rows, SEGMENT_RECOMMENDATIONS.schema)
-    assert broken(Written.of_segments(segments, night, 2, "all"), night) == {}
-    near = [("i9", [(1, "i1", 0.9)])]
-    similar = spark.createDataFrame(
-        near, "item_id STRING, items ARRAY<STRUCT<rank: INT, item_id: STRING, score: DOUBLE>>"
-    )
-    assert broken(Written.of_items(similar, night), night) == {}
+    told = segments(spark, {"kids": ["i1", "i2"], "all": ["i1", "i3"]})
+    assert broken(Written.of_segments(told, night, 2, "all"), night) == {}
+    near = similar(spark, ("i9", [(1, "i1", 0.9)]))
+    assert broken(Written.of_items(near, night), night) == {}
 
 
 def test_windows_of_one_audience_open_an_item_for_no_other(spark):
@@ -187,12 +187,8 @@ def test_windows_of_one_audience_open_an_item_for_no_other(spark):
         ("by country", "available"): (1, "cyd", "i1"),
         ("kids at least", "available"): (1, "cyd", "i3"),
     }
-    rows = [
-        (DAY, name, [entry(rank, item, "fallback") for rank, item in enumerate(items, 1)], "m", "r")
-        for name, items in (("kids", ["i2", "i3"]), ("old", ["i1", "i2"]), ("all", ["i2", "i3"]))
-    ]
-    segments = spark.createDataFrame(rows, SEGMENT_RECOMMENDATIONS.schema)
-    assert broken(Written.of_segments(segments, night, 2, "all"), night) == {
+    told = segments(spark, {"kids": ["i2", "i3"], "old": ["i1", "i2"], "all": ["i2", "i3"]})
+    assert broken(Written.of_segments(told, night, 2, "all"), night) == {
         ("by country", "available"): (1, "old", "i1"),
         ("kids at least", "available"): (1, "all", "i3"),
     }

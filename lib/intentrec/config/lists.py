@@ -61,7 +61,7 @@ class PoliciesConfig(Section):
 
     @property
     def reorder(self) -> bool:
-        """Whether scores need not fall from place to place."""
+        """Whether more than the scores orders the best candidates."""
         return bool(self.diversity or self.calibration)
 
     @property
