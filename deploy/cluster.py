@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 
 HOST = "127.0.0.1"
 EXIT_SETUP = 7
@@ -39,13 +40,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words:
         print("cluster.py: no command; write it after --", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, _end)  # else the cluster would outlive this script, and the command it
     try:
         with cluster(flags.workers, flags.cores, flags.memory) as master:
             command = [word.replace("{master}", master) for word in words]
-            return subprocess.run(command, env=environment(), check=False).returncode
+            return _run(command)
+    except OSError as error:
+        print(f"cluster.py: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except SetupError as error:
         print(error, file=sys.stderr)
         return EXIT_SETUP
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _run(command: Sequence[str]) -> int:
+    """Return the command's exit code; it ends when this script is ended."""
+    process = subprocess.Popen(command, env=environment())
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager

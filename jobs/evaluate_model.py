@@ -77,7 +77,7 @@ def evaluate_model(run: Run) -> dict[str, int]:
     model = tonights_challenger(run) if examples.of("train") else None
     challenger = None if model is None else load_artifact(model.folder, model.files)
     models = {} if model is None or challenger is None else {model.model_id: challenger}
-    models |= _champion(run)
+    models |= _champion(run, night)
     for name, artifact in models.items():
         refuse_mismatch(name, artifact, numbers)
     days, tuned = _held_out(run, night, numbers, models), _tuned(run)
@@ -162,11 +162,17 @@ def _traded(
     return rows
 
 
-def _champion(run: Run) -> dict[str, Artifact]:
+def _champion(run: Run, night: Night) -> dict[str, Artifact]:
     champion = champion_of(run)
     if champion is None:
         return {}
     rival = get_model(run, champion.model_id)
+    if rival.has_learnt_from(night.end(run.config.evaluation.holdout_days)):
+        run.warn(
+            f"table models: {rival.model_id}, the champion, has learnt from tonight's held-out days, "
+            "evaluation.holdout_days grew since; the challenger is compared with baselines alone"
+        )
+        return {}
     return {rival.model_id: load_artifact(rival.folder, rival.files)}
 
 

@@ -24,12 +24,12 @@ Snapshots = dict[str, tuple[Snapshot, DataFrame]]
 
 def ingest_events(run: Run) -> dict[str, int]:
     """Read what is new, check all of it, then write; INGESTED_FILES comes last, so a crash reads the files again."""
-    layout = _checked_layout(run)
-    books = [] if run.rebuild else stage.read_books(run.warehouse.read(INGESTED_FILES))
+    booked = stage.read_books(run.warehouse.read(INGESTED_FILES))
+    layout, found = _checked_layout(run), _found(run, booked)
+    books = [] if run.rebuild else booked
     bounds = stage.bounds_of(
         run.cutoff, run.run_date, stage.watermark_of(books), run.config.input.late_days, run.config.input.future_days
     )
-    found = [(source, find_files(run.spark, source, run.run_date)) for source in run.config.input.events]
     files = {file.path: file for _, listed in found for file in listed}
     quarantine, latest_us = run.warehouse.read(EVENTS_QUARANTINE), stage.micros_of(bounds.latest)
     rejected = [] if run.rebuild else stage.read_rejected(quarantine, latest_us)
@@ -47,10 +47,10 @@ def ingest_events(run: Run) -> dict[str, int]:
             counts = stage.count_rows(decided, read)
             settings = run.config.input
             stage.refuse_too_many(counts, settings.max_rejected_share, settings.max_rejected_share_of_file)
-            rows_new = sum(count.num_read for file, count in counts.items() if file not in plan.replayed)
+            rows_new = stage.count_new_rows(counts, booked)
             if not run.rebuild:
-                before = counted(run, STAGE.name, "rows_new")
-                stage.refuse_odd_volume(rows_new, run.run_date, before, settings.volume)
+                nights = counted(run, STAGE.name, "rows_new")
+                stage.refuse_odd_volume(rows_new, run.run_date, nights, settings.volume)
             counters, bad_snapshots = _count_snapshots(run, snapshots)
             if rules is not None:
                 counters["rules_rows"] = stage.refuse_bad_rules(rules)
@@ -78,6 +78,18 @@ def _checked_layout(run: Run) -> str:
     if remembered is not None and not run.rebuild:
         stage.compare_layout(remembered, layout)
     return layout
+
+
+def _found(run: Run, booked: Sequence[stage.Book]) -> list[tuple[EventSource, tuple[LogFile, ...]]]:
+    """List the files of every source."""
+    found = [(source, find_files(run.spark, source, run.run_date)) for source in run.config.input.events]
+    listed = [[file.path for file in files] for _, files in found]
+    if run.rebuild:
+        paths = {path for paths in listed for path in paths}
+        stage.refuse_lost_files(paths, booked, run.config.input.max_files_gone_share)
+    else:
+        stage.refuse_read_files(run.warehouse.layout(EVENTS), listed, booked)
+    return found
 
 
 def _judged(
@@ -253,7 +265,8 @@ def _write_books(
         run.warehouse.read(INGESTED_FILES).where(F.col("content_sha256").isin(contents)).collect() if replayed else []
     )
     whole = stage.with_unread_rows(counts, same, plan.lines)
-    rows = stage.balance(whole, sizes, run.run_date, run.run_id, run.started_at)
+    dates = stage.newest_dates(whole, same, run.run_date)
+    rows = stage.balance(whole, sizes, dates, run.run_id, run.started_at)
     new = run.spark.createDataFrame(rows, INGESTED_FILES.schema)
     if replayed:
         others = [row for row in same if (row.path, row.content_sha256) not in counts]

@@ -65,7 +65,7 @@ def train_model(run: Run) -> dict[str, int]:
         run.warn(f"{TOO_SHORT}; no model is trained tonight")
         return {"epochs": 0}
     numbers = collect_numbers(night, eligible_items(night.items, night.end()))
-    start = None if champion is None or is_trained_anew(run) else get_model(run, champion.model_id)
+    start = None if champion is None or is_trained_anew(run) else _start(run, night, champion.model_id)
     settings = (stage_hash(run.config, "train_model"), __version__)
     contents = (examples.content, numbers.content, None if start is None else start.model_id)
     model_id = model_identity("challenger", run.run_date, *settings, *contents)
@@ -99,6 +99,18 @@ def train_model(run: Run) -> dict[str, int]:
     add_model(run, model, measured)
     forget_training((base, challenger))
     return {"epochs": len(chosen.epochs), "best_epoch": chosen.best_epoch}
+
+
+def _start(run: Run, night: Night, champion_id: str) -> Model | None:
+    """Return the champion to train on from, unless it knows days that tonight is validated or judged on."""
+    settings, start = run.config.evaluation, get_model(run, champion_id)
+    if not start.has_learnt_from(night.end(settings.holdout_days + settings.validation_days), as_start=True):
+        return start
+    run.warn(
+        f"table models: {champion_id} has learnt from days that tonight validates on, evaluation.holdout_days or "
+        "validation_days grew since; trained from nothing"
+    )
+    return None
 
 
 def _validation_days(run: Run, night: Night, numbers: Numbers) -> list[JudgedDay]:
@@ -135,7 +147,12 @@ def _jobs(
 
 
 def _tell(run: Run, result: TrainingResult, job: TrainingJob) -> None:
-    for line in (*result.notes, *rank_lines(result, sum(shard.rows for shard in job.train))):
+    for note in result.notes:
+        run.warn(note)
+    skipped = sum(epoch.skipped_steps for epoch in result.epochs)
+    if skipped:
+        run.warn(f"{skipped:,} steps were skipped, their loss or gradient was not finite; look for extreme weights")
+    for line in rank_lines(result, sum(shard.rows for shard in job.train)):
         run.log(line)
 
 

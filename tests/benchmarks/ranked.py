@@ -65,8 +65,9 @@ def ranked_figures(rounds: int, steps: int) -> dict[str, float]:
         Steps(FEW_ITEMS, ROWS, 1, steps, full),
         Steps(MANY_ITEMS, ROWS, 1, steps, sparse),
         Steps(MANY_ITEMS, ROWS, 1, steps, dense, fused=False),
+        Steps(MANY_ITEMS, ROWS, 1, steps, dense),
     )
-    measured: dict[str, list[float]] = {"threads": [], "ranks": [], "one": [], "two": [], "dense": []}
+    measured: dict[str, list[float]] = {"threads": [], "ranks": [], "one": [], "two": [], "dense": [], "fused": []}
     for number in range(rounds):
         order = (1, 2) if number % 2 == 0 else (2, 1)
         for workers in order:
@@ -75,14 +76,16 @@ def ranked_figures(rounds: int, steps: int) -> dict[str, float]:
                 measured["threads"].append(by_threads)
                 measured["one"].append(one)
             else:
-                by_ranks, two, dense_two = launch(seconds_of, ranks, Launch(2, "local"))[0]
+                by_ranks, two, dense_two, fused_two = launch(seconds_of, ranks, Launch(2, "local"))[0]
                 measured["ranks"].append(by_ranks)
                 measured["two"].append(two)
                 measured["dense"].append(dense_two)
+                measured["fused"].append(fused_two)
     return {
         "horovod_2x1_vs_1x2": _faster(measured["threads"], measured["ranks"], 1),
         "sparse_scaling_2_ranks": _faster(measured["one"], measured["two"], 2),
         "sparse_vs_dense_horovod": _faster(measured["dense"], measured["two"], 1),
+        "sparse_vs_dense_fused_horovod": _faster(measured["fused"], measured["two"], 1),
         "horovod_2x1_rows_per_s": round(2 * ROWS * steps / median(measured["ranks"]), 1),
         "threads_1x2_rows_per_s": round(2 * ROWS * steps / median(measured["threads"]), 1),
         "sparse_2_ranks_rows_per_s": round(2 * ROWS * steps / median(measured["two"]), 1),

@@ -141,8 +141,8 @@ def test_no_more_lists_are_asked_for_than_are_needed(told, monkeypatch):
     scorer, queries = scorer_of(*[0.0] * 4)
     told(queries)
     counts = {24: np.array([0, 9, 1, 1])}
-    days = [day_of(1, 2, 2, 2, counts=counts), day_of(1, 3, 3, counts=counts)]
-    assert fit_prior(scorer, FIELDS, days, 1)[1] == 1.0  # the first of each day
+    days = [day_of(2, 2, 2, 1, counts=counts), day_of(1, 3, 3, counts=counts)]
+    assert fit_prior(scorer, FIELDS, days, 1)[1] == 1.0  # users 3 and 0: their hashes are the least
 
 
 def test_a_model_that_was_trained_on_gets_its_own_center(told):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -31,19 +32,23 @@ def arrays(*rows):
     return [np.array(row, dtype=np.int64) for row in rows]
 
 
-def test_the_first_users_keep_all_that_is_theirs():
+def test_some_users_are_chosen_by_hash_and_keep_all_that_is_theirs():
     users = JudgedUsers(np.array([0, 2, 5]),
                         Histories(arrays([1], [2, 3], [4]), arrays([5], [6, 7], [8]), arrays([9], [8, 7], [6])),
-                        arrays([1], [2], []), Relevant.of([[4], [5, 6], [7]]))  # fmt: skip
-    two = users.first(2)
-    assert len(two) == 2
-    assert two.users_U.tolist() == [0, 2]
-    assert [own.tolist() for own in two.histories.items] == [[1], [2, 3]]
-    assert [own.tolist() for own in two.histories.times] == [[5], [6, 7]]
-    assert [own.tolist() for own in two.histories.features] == [[9], [8, 7]]
-    assert [own.tolist() for own in two.seen] == [[1], [2]]
-    assert (two.relevant.offsets.tolist(), two.relevant.items.tolist()) == ([0, 1, 3], [4, 5, 6])
-    assert len(users.first(9)) == 3
+                        arrays([1], [2], []), Relevant.of([[4], [5, 6], [7]]), ids=["a", "b", "c"])  # fmt: skip
+    two = users.some(2)
+    assert two.ids == ["b", "c"]  # their hashes begin with 3e and 2e, that of a with ca
+    assert two.users_U.tolist() == [2, 5]
+    assert [own.tolist() for own in two.histories.items] == [[2, 3], [4]]
+    assert [own.tolist() for own in two.histories.times] == [[6, 7], [8]]
+    assert [own.tolist() for own in two.histories.features] == [[8, 7], [6]]
+    assert [own.tolist() for own in two.seen] == [[2], []]
+    assert (two.relevant.offsets.tolist(), two.relevant.items.tolist()) == ([0, 2, 3], [5, 6, 7])
+    assert users.some(1).ids == ["c"]
+    assert users.some(3) is users
+    named_by_number = replace(users, ids=None).some(2)
+    assert named_by_number.users_U.tolist() == [0, 2]  # of "0", "2" and "5": 5f, d4 and ef
+    assert named_by_number.ids is None
 
 
 def test_collected_rows_become_arrays_in_user_order_and_windows_without_events_zeros(spark):

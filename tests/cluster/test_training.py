@@ -212,7 +212,7 @@ def test_the_config_decides_the_shape_and_how_ranks_train():
     assert training_settings(training, 0.9) == Settings(
         epochs=7, warm_epochs=2, patience=3, stop_by="ndcg", learning_rate=0.5, events_per_batch=9, intent_weight=0.9,
         time_limit_minutes=45,
-        max_skipped_steps=4, seed=5, read_timeout_s=6, loss="gbce", negatives=77, mixed_negatives=True,
+        max_skipped_steps=4, seed=5, read_timeout_s=4.5, loss="gbce", negatives=77, mixed_negatives=True,
         gbce_calibration=0.5, sparse_gradients=False, target_days=2.5,
         contrast_weight=0.2, transition_weight=0.1,
     )  # fmt: skip
@@ -276,22 +276,22 @@ def test_an_identity_depends_on_every_part_and_on_its_place():
 
 
 def test_a_curve_names_the_head_or_all_and_ranks_say_what_they_read():
-    heads = {"action": HeadFigures(0.75, 0.5, 0.6, 9)}
     epochs = (
-        EpochFigures(1, {"item": 5.0, "action": 0.7}, 4.0, heads, 20, 0, 1.0),
-        EpochFigures(2, {"item": 4.5}, None, {}, 20, 0, 1.0, 0.25),
+        EpochFigures(1, {"item": 5.0, "action": 0.7}, 4.0, {"action": HeadFigures(0.75, 0.5, 0.6, 9)}, 20, 0, 1.0),
+        EpochFigures(2, {"item": 4.5}, None, {}, 20, 3, 1.0, 0.25),
     )
-    ranks = (RankFigures(0, 11, "cpu", 2, 15), RankFigures(1, 12, "cpu", 1, 4))
-    result = TrainingResult((), epochs, 1, ranks, "", False, 0)
+    result = TrainingResult(
+        (), epochs, 1, (RankFigures(0, 11, "cpu", 2, 15), RankFigures(1, 12, "cpu", 1, 4)), "", False, 0
+    )
     assert curve(result) == [
         ("all", "train_loss", 1, 5.0),
         ("action", "train_loss", 1, 0.7),
         ("all", "validation_loss", 1, 4.0),
         ("action", "validation_accuracy", 1, 0.75),
         ("action", "validation_majority_share", 1, 0.5),
-        ("all", "train_loss", 2, 4.5),
-        ("all", "validation_ndcg", 2, 0.25),
-    ]
+        ("all", "skipped_steps", 1, 0.0),
+        ("all", "train_loss", 2, 4.5), ("all", "validation_ndcg", 2, 0.25), ("all", "skipped_steps", 2, 3.0),
+    ]  # fmt: skip
     assert list(rank_lines(result, 20)) == [
         "rank 0 pid 11 on cpu: 2 files, 15 rows an epoch",
         "rank 1 pid 12 on cpu: 1 files, 4 rows an epoch",

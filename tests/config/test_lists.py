@@ -39,6 +39,11 @@ def test_seen_may_be_switched_off_or_narrowed(seen: Any) -> None:
     assert read is None if seen is None else read is not None and read.days == seen["days"]
 
 
+@pytest.mark.parametrize(("share", "k", "places"), [(0.14, 50, 7), (0.07, 100, 7), (0.5, 5, 3), (0.0, 9, 0)])
+def test_places_for_new_items_are_rounded_up_from_what_is_written(share: float, k: int, places: int) -> None:
+    assert PoliciesConfig(new_item_share=share).new_places(k) == places
+
+
 @pytest.mark.parametrize(("places", "accepted"), [(2, True), (3, False)])
 def test_drawn_and_new_items_must_fit_into_a_list(places: int, accepted: bool) -> None:
     values = {"k": 5, "policies": {"new_item_share": 0.5, "explore_places": places}}  # 2.5 places are 3

@@ -209,6 +209,11 @@ def test_a_stage_hash_changes_with_what_the_stage_reads_and_only_then(written: P
         ("evaluation.gate.margin=0.5", {"evaluate_model"}),
         ("timezone=Asia/Tokyo", {"ingest_events", "build_sessions", "build_examples"}),
         ("spark.master=local[3]", set()),
+        ("training.patience=9", {"train_model", "evaluate_model"}),
+        ("training.launcher=local", set()),  # after a failure: the checkpoints are gone on from
+        ("training.start_timeout_s=9", set()),
+        ("training.stall_timeout_s=9", set()),
+        ("training.max_skipped_steps=9", set()),
     ],
 )
 def test_each_key_re_runs_the_stages_that_read_it(written: Path, override: str, stages: set[str]) -> None:

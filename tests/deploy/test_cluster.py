@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -38,6 +39,41 @@ def test_the_command_gets_the_address_and_its_exit_code_is_the_scripts(script, m
     flags = ["--workers", "3", "--cores", "2", "--memory", "1g"]
     assert script.main([*flags, "--", sys.executable, "-c", told, "to={master}"]) == 5
     assert capfd.readouterr().out == "to=spark://host:321g 127.0.0.1\n"
+
+
+def test_a_command_that_does_not_exist_is_named(script, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(script, "cluster", running)
+    assert script.main(["--", "no-such-command", "{master}"]) == 2
+    assert capsys.readouterr().err == "cluster.py: no-such-command: No such file or directory\n"
+
+
+def test_sigterm_ends_the_command_and_then_the_cluster(tmp_path) -> None:
+    told = tmp_path / "told"
+    code = (
+        "import contextlib, importlib.util, pathlib, sys\n"
+        f"told = pathlib.Path({str(told)!r})\n"
+        f"spec = importlib.util.spec_from_file_location('c', {str(SCRIPT)!r})\n"
+        "script = importlib.util.module_from_spec(spec); spec.loader.exec_module(script)\n"
+        "@contextlib.contextmanager\n"
+        "def cluster(*flags):\n"
+        "    try:\n"
+        "        yield 'spark://here'\n"
+        "    finally:\n"
+        "        told.write_text(told.read_text() + ' cluster ended')\n"
+        "script.cluster = cluster\n"
+        "sleeper = 'import pathlib, os, time; '\n"
+        "sleeper += f'pathlib.Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(60)'\n"
+        "sys.exit(script.main(['--', sys.executable, '-c', sleeper]))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 30
+    while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 143
+    pid, _, rest = told.read_text().partition(" ")
+    assert rest == "cluster ended"
+    assert not Path("/proc", pid).exists()
 
 
 def test_without_a_command_the_flags_are_refused(script, capsys) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from intentrec.config import EventSource
-from intentrec.errors import ConfigError
+from intentrec.errors import ConfigError, InputError
 from intentrec.events import (
     REBUILDING,
     Book,
@@ -14,6 +14,8 @@ from intentrec.events import (
     layout_of,
     plan_reading,
     read_books,
+    refuse_lost_files,
+    refuse_read_files,
     watermark_of,
 )
 from intentrec.tables import INGESTED_FILES
@@ -121,3 +123,23 @@ def test_paths_formats_and_further_sources_may_change():
 def test_an_interrupted_rebuild_must_be_repeated():
     with pytest.raises(ConfigError, match="a rebuild was interrupted; run ingest_events with --rebuild again"):
         compare_layout(REBUILDING, layout_of([source()], 0))
+
+
+def booked(*paths: str) -> list[Book]:
+    return [Book(path, "sha", 10, NOON_US, 0, DAY, NOON_US) for path in paths]
+
+
+def test_a_rebuild_that_would_lose_files_is_refused_unless_they_may_go():
+    refuse_lost_files({"a", "b", "new"}, booked("a", "b"), 0.0)
+    refuse_lost_files({"a"}, booked("a", "b"), 0.5)
+    with pytest.raises(InputError, match=r"of 3 files that table events was filled with 2 are not found, b for one"):
+        refuse_lost_files({"a"}, booked("a", "b", "c"), 0.5)
+
+
+def test_a_source_that_joins_and_finds_files_of_another_is_refused():
+    source = {"format": "json", "columns": {"user_id": "u", "item_id": "i", "occurred_at": "t"}, "time_unit": "s"}
+    one = layout_of([EventSource(path="a*", **source)], 0)
+    refuse_read_files(one, [["a1", "a2"], ["b1"]], booked("a1"))
+    refuse_read_files(None, [["a1"], ["a1"]], booked("a1"))  # nothing was read under a layout
+    with pytest.raises(ConfigError, match=r"input.events.1: 1 of its files were read for another source before, a1"):
+        refuse_read_files(one, [["a1", "a2"], ["a1", "b1"]], booked("a1"))

@@ -33,11 +33,31 @@ def test_the_hash_is_hmac_sha256_under_the_key() -> None:
         ('{"who": "b;\\u00e4 b"', True),
         ("7;b;ä b;tea", True),
         ("b, tea", False),
+        ("uid=ann_2024&x=1", True),
         ("", False),
     ],
 )
 def test_a_text_names_a_user_between_quotes_or_separators(text: str, named: bool) -> None:
     assert Erased.of(KEY, ["ann", "b;ä b"]).named_in(text) is named
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("+3.88% to the best baseline popularity_72h (wanted at least 0), at 5, of 12.5 %", False),
+        ("user 5 complained", True),
+        ("User 5\nhistory: tea", True),
+        ("user_id: '5' stands twice", True),
+        ("column item must be a number, is '12.5'", True),
+        ("user 55 complained", False),
+        ("user-5 complained", True),
+        ("no tea for ann", True),
+        ("joanna complained of 5", False),
+        ("for b;5, tea", True),
+    ],
+)
+def test_numbers_in_prose_are_users_where_users_are_spoken_of(text: str, named: bool) -> None:
+    assert Erased.of(KEY, ["ann", "5", "12.5", "0", "b;5"]).named_in_prose(text) is named
 
 
 def test_rows_of_erased_users_are_marked_by_user_and_unreadable_ones_by_their_text(spark: SparkSession) -> None:

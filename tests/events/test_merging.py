@@ -68,6 +68,11 @@ def test_of_equal_ids_the_smallest_file_and_line_wins(spark):
     }  # fmt: skip
 
 
+def test_a_sound_row_wins_over_a_refused_one_of_the_same_id(spark):
+    rows = [row("a", 1, "e1", "future"), row("a", 2, "e1"), row("a", 3, "e1"), row("b", 1, "e1", "too_late")]
+    assert verdicts(spark, rows) == {("a", 1): TWICE, ("a", 2): NEW, ("a", 3): TWICE, ("b", 1): TWICE}
+
+
 def test_what_is_stored_decides_and_a_files_own_rows_are_kept(spark):
     rows = [
         row("b", 1, "e1"),  # stored because of this file, which was never booked: a run died
@@ -108,7 +113,7 @@ def test_the_books_and_both_tables_follow_from_the_verdicts(spark):
         files[2]: Count(),
     }
     sizes = {path: (9, NINE) for path, _ in files}
-    assert balance(counts, sizes, DAY, "run", TEN) == [
+    assert balance(counts, sizes, dict.fromkeys(counts, DAY), "run", TEN) == [
         ("a", "sha-a", 9, NINE, 4, 1, 1, 2, DAY, "run", TEN),
         ("b", "sha-b", 9, NINE, 1, 1, 0, 0, DAY, "run", TEN),
         ("c", "sha-c", 9, NINE, 0, 0, 0, 0, DAY, "run", TEN),

@@ -1,8 +1,9 @@
 from datetime import UTC, date, datetime
 
 from chispa import assert_df_equality
+from pyspark.sql import Row
 
-from intentrec.events import Count, Rejected, left_in_quarantine, read_rejected, with_unread_rows
+from intentrec.events import Count, Rejected, left_in_quarantine, newest_dates, read_rejected, with_unread_rows
 from intentrec.tables import EVENTS_QUARANTINE, INGESTED_FILES
 
 DAY = date(2024, 5, 1)
@@ -64,3 +65,11 @@ def test_rows_that_were_not_read_again_count_as_booked(spark):
     whole = with_unread_rows(counts, booked, {"a": {"s1": (1, 2, 3, 4)}})
     shown = {file: (c.num_read, c.accepted, c.duplicate, c.num_quarantined) for file, c in whole.items()}
     assert shown == {("a", "s1"): (20, 14, 4, 2), ("b", "s1"): (9, 8, 1, 0)}
+
+
+def test_a_content_keeps_the_newest_run_date_that_read_it():
+    old, new = date(2024, 5, 1), date(2024, 5, 9)
+    booked = [Row(path="a", content_sha256="1", run_date=new), Row(path="b", content_sha256="2", run_date=old)]
+    files = [("a", "1"), ("b", "2"), ("c", "3")]
+    middle = date(2024, 5, 5)
+    assert newest_dates(files, booked, middle) == {("a", "1"): new, ("b", "2"): middle, ("c", "3"): middle}

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,10 @@ def erase(flow: Flow, *flags: str) -> int:
     return run_errand(ERRAND, [*flow.arguments(SECOND_NIGHT), *flags])
 
 
-def ingest(flow: Flow, *flags: str) -> int:
+def ingest(flow: Flow, *flags: str, day: date = SECOND_NIGHT) -> int:
     from jobs.ingest_events import STAGE
 
-    return run_job(STAGE, argv=[*flow.arguments(SECOND_NIGHT), *flags])
+    return run_job(STAGE, argv=[*flow.arguments(day), *flags])
 
 
 def others(flow: Flow) -> dict[str, list[str]]:
@@ -133,7 +134,9 @@ def test_users_leave_everything_and_raw_logs_do_not_bring_them_back(
     refused = {row["raw"] for row in rows_of(copy.warehouse, EVENTS_QUARANTINE) if "again" in row["source_file"]}
     assert sum("u06" in raw for raw in refused) == 2
     monkeypatch.delenv("INTENTREC_ERASURE_KEY")
-    assert ingest(copy, *flags, "--rebuild") == 7  # without the key nobody would be recognised
+    assert (
+        ingest(copy, *flags, "input.max_files_gone_share=1", "--rebuild") == 7
+    )  # without the key nobody would be recognised
 
 
 @pytest.fixture
@@ -174,3 +177,30 @@ def test_requests_are_a_table_and_what_is_refused_says_why(
     assert "--user: an id is blank" in capfd.readouterr().err
     assert erase(small, "--user-file", str(tmp_path / "none")) == 2
     assert "--user-file" in capfd.readouterr().err
+
+
+def test_users_who_are_numbers_take_nothing_of_others_with_them(small: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTREC_ERASURE_KEY", KEY)
+    small.logs.mkdir()
+    (small.logs / "items.csv").write_text("id,name,kinds,live\n5,tea,tea,true\n6,cake,cake,true\n")
+    (small.logs / "users.csv").write_text("id,group\n5,new\n7,new\n")
+
+    def line(number: int, user: str, days: int, did: str = "view") -> str:
+        at = f"{SECOND_NIGHT + timedelta(days=days)}T12:00:00+00:00"
+        return json.dumps({"id": f"e{number}", "who": user, "what": "5", "at": at, "did": did})
+
+    sound = [line(number, user, 0) for number, user in enumerate(("5", "7", "7", "5"))]
+    early = [line(10, "7", 20), line(11, "5", 20)]  # accepted one day, input.future_days being 9
+    refused = [line(20, "7", 0, "5"), line(21, "5", 0, "5")]
+    (small.logs / "day.json").write_text("\n".join([*sound, *early, *refused]) + "\n")
+    anything = ("--set", "input.max_rejected_share=0.9", "input.max_rejected_share_of_file=0.9")
+    assert ingest(small, *anything) == 0
+    assert erase(small, "--user", "5") == 0
+    assert [row["event_id"] for row in rows_of(small.warehouse, EVENTS)] == ["e1", "e2"]
+    assert rows_of(small.warehouse, EVENTS_QUARANTINE) == []  # each of their texts has the word 5
+    assert small.errand("maintain_tables", SECOND_NIGHT, "--set", "maintenance.keep_days={events_quarantine: 30}") == 0
+    assert ingest(small, *anything, day=SECOND_NIGHT + timedelta(days=1)) == 0
+    left = rows_of(small.warehouse, EVENTS_QUARANTINE)
+    assert sorted(json.loads(row["raw"])["id"] for row in left) == ["e10", "e20"]
+    assert [row["event_id"] for row in rows_of(small.warehouse, EVENTS)] == ["e1", "e2"]
+    assert books(small)["day.json"] == (4, 2, 0, 2)

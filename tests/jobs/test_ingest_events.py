@@ -186,6 +186,12 @@ def test_what_is_refused_changes_no_table(spark, place):
     ingest(spark, place, "2024-05-01", other, rebuild=True)
     assert books(warehouse) == {"a.json": (1, 1, 0, 0)}
     assert events(warehouse) == {"e1": "a.json"}
+    counters, _ = ingest(spark, place, "2024-05-01", other, rebuild=True)
+    assert (counters["rows_read"], counters["rows_new"]) == (1, 0)  # what was read before is no volume of this night
+    (place / "logs" / "a.json").rename(place / "logs" / "b.json")
+    with pytest.raises(InputError, match=r"of 1 files that table events was filled with 1 are not found, /.*a.json"):
+        ingest(spark, place, "2024-05-01", other, rebuild=True)
+    assert events(warehouse) == {"e1": "a.json"}
 
 
 def test_a_night_of_ten_times_the_usual_rows_is_refused_until_it_is_accepted(spark, place):

@@ -27,13 +27,14 @@ def model(folder: Path, *values: str) -> tuple[tuple[str, str, int], ...]:
 def test_users_leave_reports_vocabularies_and_scratch(spark: SparkSession, tmp_path: Path) -> None:
     run = Run(command(write_config(tmp_path)), spark, "r1")
     root = tmp_path / "artifacts"
-    for name, text in (("2024-01-30", "<td>joanna &amp; co</td>"), ("2024-01-31", "<td>a&amp;b c</td>")):
+    shown = '<td width="5">5 of 10, joanna &amp; co</td>', "<td>a&amp;b c</td>", "<h2>User 5</h2>"
+    for name, text in zip(("2024-01-29", "2024-01-30", "2024-01-31"), shown, strict=True):
         (root / "reports" / name).mkdir(parents=True)
         (root / "reports" / name / "report.html").write_text(text)
     (root / "training" / "models-m1").mkdir(parents=True)
     files = model(root / "models" / "m1", "bob", "ann")
     model(root / "models" / "m2", "bob")
-    model(root / "starts" / "m1", "ann")
+    model(root / "starts" / "m1", "ann", "5")
     at = datetime(2024, 1, 31, tzinfo=UTC)
     row = (
         "m1",
@@ -53,8 +54,10 @@ def test_users_leave_reports_vocabularies_and_scratch(spark: SparkSession, tmp_p
     run.warehouse.create([MODELS])
     run.warehouse.append(MODELS, spark.createDataFrame([row], MODELS.schema))
 
-    assert remove_from_artifacts(run, Erased.of(b"k" * 16, ["ann", "a&b c"])) == [
-        "models/m1/vocabulary.json", "reports/2024-01-31/report.html", "starts/m1/vocabulary.json", "training",
+    erased, shared = Erased.of(b"k" * 16, ["ann", "5", "a&b c"]), {("friend", "5")}
+    assert remove_from_artifacts(run, erased, shared) == [
+        "models/m1/vocabulary.json", "reports/2024-01-30/report.html", "reports/2024-01-31/report.html",
+        "starts/m1/vocabulary.json", "training",
     ]  # fmt: skip
 
     kept = json.loads((root / "models" / "m1" / "vocabulary.json").read_text())
@@ -62,4 +65,6 @@ def test_users_leave_reports_vocabularies_and_scratch(spark: SparkSession, tmp_p
     (booked,) = run.warehouse.read(MODELS).select("files").collect()
     verify_folder(root / "models" / "m1", [tuple(file) for file in booked["files"]])
     verify_folder(root / "starts" / "m1")
-    assert remove_from_artifacts(run, Erased.of(b"k" * 16, ["ann"])) == []
+    start = json.loads((root / "starts" / "m1" / "vocabulary.json").read_text())
+    assert start["values"] == {"friend": ["erased 1", "5"]}
+    assert remove_from_artifacts(run, erased, shared) == []

@@ -119,7 +119,7 @@ def test_the_champion_of_the_oldest_kept_night_stays_with_its_numbers_and_those_
     assert remove_old_files(run) == []
 
 
-def test_checkpoints_that_no_training_went_on_from_go_when_versions_go(spark: SparkSession, tmp_path: Path) -> None:
+def test_unused_checkpoints_and_copies_go_when_versions_go(spark: SparkSession, tmp_path: Path) -> None:
     run = Run(command(write_config(tmp_path), "maintenance.retention_hours=200"), spark, "r1")
     for name, hours in (("starts-old", 201), ("starts-new", 199), ("starts-resumed", 300)):
         written = tmp_path / "artifacts" / "training" / name / "checkpoints" / "epoch_0001" / "weights"
@@ -128,4 +128,9 @@ def test_checkpoints_that_no_training_went_on_from_go_when_versions_go(spark: Sp
         for path in (written, *written.parents[:4]):
             os.utime(path, (time.time() - 3600 * hours,) * 2)
     os.utime(tmp_path / "artifacts" / "training" / "starts-resumed" / "checkpoints")  # an epoch was added
-    assert remove_old_files(run) == ["training/starts-old"]
+    copies = [tmp_path / "artifacts" / "reproduced" / name for name in ("run-old", "run-new")]
+    for copy, hours in zip(copies, (201, 199), strict=True):
+        (copy / "warehouse").mkdir(parents=True)
+        for path in (copy / "warehouse", copy):
+            os.utime(path, (time.time() - 3600 * hours,) * 2)
+    assert remove_old_files(run) == ["reproduced/run-old", "training/starts-old"]

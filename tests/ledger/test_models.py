@@ -119,3 +119,19 @@ def test_a_training_begins_anew_where_none_of_the_days_before_did(run: Run, monk
         monkeypatch.setattr(run, "config", run.config.model_copy(update={"training": training}))
         found[every] = is_trained_anew(run)
     assert found == {None: False, 1: True, 2: True, 3: False}
+
+
+@pytest.mark.parametrize(
+    ("since", "as_start", "found"),
+    [
+        (datetime(2024, 1, 30, 15, tzinfo=UTC), False, False),
+        (datetime(2024, 1, 30, 14, tzinfo=UTC), False, False),  # a day of 25 hours lies between
+        (datetime(2024, 1, 29, 15, tzinfo=UTC), False, True),
+        (datetime(2024, 1, 28, 15, tzinfo=UTC), True, False),
+        (datetime(2024, 1, 27, 15, tzinfo=UTC), True, True),
+    ],
+)
+def test_a_model_and_its_start_have_not_learnt_from_what_came_after(
+    since: datetime, as_start: bool, found: bool
+) -> None:
+    assert replace(MODEL, validation_days=2).has_learnt_from(since, as_start=as_start) is found

@@ -1,5 +1,6 @@
 import builtins
 import threading
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -87,7 +88,7 @@ def test_a_vanished_file_is_named_with_what_to_do(shard, tmp_path):
 
 
 def test_a_file_that_vanishes_between_count_and_reading_is_named(shard, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "_row_groups", lambda file: [50])
+    monkeypatch.setattr(batches, "rows_of_groups", lambda files, timeout_s: [[50] for _ in files])
     (tmp_path / "examples of may" / "split=train" / "length_bucket=8" / "part-0.parquet").unlink()
     with pytest.raises(TrainingError, match=r"part-0.parquet: a file of the pinned version of examples is gone"):
         list(read_batches(shard, Reading(0, 1, 16, seed=1)))
@@ -114,9 +115,12 @@ def test_arrays_of_unequal_length_are_refused(tmp_path):
 
 def test_storage_that_does_not_answer_ends_the_wait(shard, monkeypatch):
     hanging = threading.Event()
-    monkeypatch.setattr(batches, "_open_reader", lambda files, options: hanging.wait(20))
-    with pytest.raises(TrainingError, match=r"part-0.parquet: no rows of examples in 0.2 s; check that the storage"):
-        list(read_batches(shard, Reading(0, 1, 16, seed=1, timeout_s=0.2)))
+    monkeypatch.setattr(batches, "_open_reader", lambda files, options: hanging.wait(60))
+    monkeypatch.setattr(batches, "_CLOSE_S", 0.1)
+    began = time.monotonic()
+    with pytest.raises(TrainingError, match=r"part-0.parquet: no rows of examples in 2 s; check that the storage"):
+        list(read_batches(shard, Reading(0, 1, 16, seed=1, timeout_s=2)))
+    assert time.monotonic() - began < 3.5  # the reading thread is not waited for another two seconds
     hanging.set()
 
 

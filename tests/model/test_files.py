@@ -1,9 +1,12 @@
+import threading
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
 from tests.model.synthetic import rows_of, write_shard
 
+from intentrec.errors import TrainingError
+from intentrec.model import files
 from intentrec.model.batches import Reading, read_batches, shares_of_ranks
 from intentrec.model.files import local_path, petastorm_urls
 
@@ -41,3 +44,11 @@ def test_files_elsewhere_keep_their_address():
         assert "#" not in unquote(here)
     assert local_path("s3://shop/x") is None
     assert str(local_path("file:/a%20b")) == str(local_path("/a%20b")) == "/a b"
+
+
+def test_a_footer_that_does_not_come_is_an_error_and_not_a_wait(tmp_path, monkeypatch):
+    hanging = threading.Event()
+    monkeypatch.setattr(files.pq, "read_metadata", lambda path: hanging.wait(60))
+    with pytest.raises(TrainingError, match=r"x.parquet: no rows of examples in 0.1 s; check that the storage answers"):
+        files.rows_of_groups([(tmp_path / "x.parquet").as_uri()], 0.1)
+    hanging.set()

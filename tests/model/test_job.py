@@ -19,6 +19,22 @@ JOB = TrainingJob(
 )
 
 
+@pytest.fixture(autouse=True)
+def old(tmp_path, monkeypatch):
+    """The model to start from."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").mkdir()
+    manifest = tmp_path / "old" / "manifest.json"
+    manifest.write_text("{}")
+    return manifest
+
+
+def test_a_model_to_start_from_counts_by_its_files(old):
+    before = JOB.fingerprint()
+    old.write_text("{} ")
+    assert JOB.fingerprint() != before
+
+
 def test_a_job_comes_back_from_json():
     assert TrainingJob.from_json(JOB.to_json()) == JOB
 

@@ -1,8 +1,13 @@
 import os
+import threading
+import time
 
+import pytest
 import torch
 
-from intentrec.model.ranks import OneRank, cuda_or_cpu, own_threads, repeatable
+from intentrec.errors import TrainingError
+from intentrec.model import ranks as module
+from intentrec.model.ranks import OneRank, cores, cuda_or_cpu, on_first_rank, own_threads, repeatable
 
 
 def test_one_rank_gives_back_what_it_gets():
@@ -45,7 +50,73 @@ def test_a_rank_takes_its_share_of_the_cores_and_gives_the_callers_threads_back(
     before, ranks = torch.get_num_threads(), OneRank()
     ranks.local_size = 2
     with own_threads(None, ranks):
-        assert torch.get_num_threads() == max(1, len(os.sched_getaffinity(0)) // 2)
+        assert torch.get_num_threads() == max(1, cores() // 2)
     with own_threads(3, ranks):
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64), ("6400000 100000", 64), ("?", 64)],
+)
+def test_cores_are_those_of_the_container(tmp_path, monkeypatch, limits, found):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert cores(tmp_path / "none") == 64
+    (tmp_path / "cpu.max").write_text(f"{limits}\n")
+    assert cores(tmp_path / "cpu.max") == found
+
+
+class FirstOfTwo(OneRank):
+    """Rank 0 of two, which notes what it tells the other."""
+
+    size = 2
+
+    def __init__(self):
+        self.told = []
+
+    def gather(self, value):
+        self.told.append(value)
+        return [value, None]
+
+
+def test_while_the_first_rank_writes_the_others_are_told_that_it_lives(monkeypatch):
+    monkeypatch.setattr(module, "_POLL_S", 0.02)
+    ranks = FirstOfTwo()
+    assert on_first_rank(ranks, lambda: time.sleep(0.2) or "written", 0, "x") == "written"
+    assert len(ranks.told) > 3
+    assert ranks.told == [False] * (len(ranks.told) - 1) + [True]
+    quick = FirstOfTwo()
+    assert on_first_rank(quick, lambda: "written", 0, "x") == "written"
+    assert quick.told == [True]
+
+
+def test_the_other_ranks_wait_for_it_and_do_nothing(monkeypatch):
+    said = iter([[False, True], [False, True], [True, True]])
+
+    class Second(OneRank):
+        rank, size = 1, 2
+
+        def gather(self, value):
+            return next(said)
+
+    assert on_first_rank(Second(), lambda: pytest.fail("the work of rank 0"), 0, "x") is None
+    assert next(said, None) is None
+
+
+def test_what_goes_wrong_with_the_files_is_raised_and_a_wait_without_end_is_ended(monkeypatch):
+    monkeypatch.setattr(module, "_POLL_S", 0.02)
+
+    def fail():
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        on_first_rank(FirstOfTwo(), fail, 0, "x")
+    with pytest.raises(OSError, match="No space left"):
+        on_first_rank(OneRank(), fail, 0, "x")
+    hanging = threading.Event()
+    monkeypatch.setattr(module, "_LEAST_S", 0.1)
+    monkeypatch.setattr(module, "_SLOWEST", 10.0)
+    with pytest.raises(TrainingError, match=r"/models/m1: not done in 0 s; check that the storage answers"):
+        on_first_rank(FirstOfTwo(), lambda: hanging.wait(30), 1, "/models/m1")
+    hanging.set()

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from intentrec.model import resume
 from intentrec.model.job import EpochFigures, HeadFigures
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
 
@@ -52,6 +53,20 @@ def test_of_a_broken_checkpoint_the_one_before_is_used_and_that_is_said(folder, 
     assert saved.progress.epoch == 2
     assert len(notes) == 1
     assert f"epoch_0003/{name}: has other bytes" in notes[0]
+
+
+def test_a_checkpoint_that_the_disk_does_not_give_is_passed_over(folder, monkeypatch):
+    real = resume.verify_folder
+
+    def verify(path):
+        if path.name == "epoch_0003":
+            raise OSError(5, "Input/output error", str(path / "weights.safetensors"))
+        real(path)
+
+    monkeypatch.setattr(resume, "verify_folder", verify)
+    saved, notes = load_newest(folder, "mine")
+    assert saved.progress.epoch == 2
+    assert notes == (f"checkpoint not used: {folder}/epoch_0003/weights.safetensors: Input/output error",)
 
 
 def test_without_an_intact_checkpoint_there_is_none(folder):

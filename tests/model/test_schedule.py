@@ -6,8 +6,9 @@ import torch
 from tests.model.synthetic import rows_of, write_shard
 
 from intentrec.errors import TrainingError
+from intentrec.model.batches import Batch
 from intentrec.model.ranks import OneRank
-from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
+from intentrec.model.schedule import Plan, RowCheck, epoch_batches, outgrown, plans_of, thinned
 
 
 class OneOf:
@@ -110,6 +111,50 @@ def test_every_row_once_is_confirmed_in_any_order(shards):
 def test_a_lost_or_doubled_row_is_noticed(shards, rows, message):
     with pytest.raises(TrainingError, match=message):
         confirmed(shards, rows)
+
+
+def hashed_rows(size, rank, length):
+    """Some of 4,000 rows of one length with hashes for numbers, 100 a batch, as one of several ranks gets them."""
+    numbers = np.random.default_rng(length).integers(-(2**63), 2**63, 4000)[rank::size]
+    for part in np.array_split(numbers, len(numbers) // 100):
+        rows = torch.zeros(len(part), length, dtype=torch.int64)
+        yield Batch(rows + 1, rows, rows.float(), rows[:, None], torch.from_numpy(part))
+
+
+def test_a_share_of_the_rows_is_the_same_whatever_ranks_they_come_to():
+    def chosen(size):
+        found = []
+        for rank in range(size):
+            mixed = [
+                batch for pair in zip(*(hashed_rows(size, rank, n) for n in (8, 16)), strict=True) for batch in pair
+            ]
+            batches = [*thinned([*mixed, Batch.blank(8, 1)], 0.1)]
+            assert all(len(batch.row_ids_B) == len(batch.items_BL) for batch in batches)
+            assert {batch.items_BL.shape[1] for batch in batches} == {8, 16}
+            assert [len(batch.row_ids_B) >= 100 for batch in batches].count(False) <= 2  # the last of each length
+            found += [number for batch in batches for number in batch.row_ids_B.tolist()]
+        return sorted(found)
+
+    alone = chosen(1)
+    assert len(alone) == pytest.approx(800, rel=0.15)
+    assert chosen(3) == alone
+
+
+def test_all_rows_pass_as_they_come():
+    batches = [*hashed_rows(1, 0, 8), Batch.blank(8, 1)]
+    assert [*thinned(batches, 1.0)] == batches
+    check = RowCheck()
+    assert [*check.counted(batches)] == batches
+    assert check.rows == 4000
+
+
+def test_a_batch_that_cannot_be_divided_among_the_ranks_is_told(shards):
+    plans = plans_of(shards, OneOf(0, 2), events_per_batch=32)
+    assert outgrown(plans, OneOf(0, 2), 32) is None  # 2 x 16
+    assert outgrown(plans, OneOf(0, 2), 31) == (
+        "training.events_per_batch: 31 is less than a row of 16 events for each of 2 ranks; a step takes 32, and the "
+        "model is not that of fewer ranks"
+    )
 
 
 def test_splits_are_numbered_each_from_zero(tmp_path, shards):

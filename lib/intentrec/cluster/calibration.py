@@ -45,7 +45,7 @@ def fit_prior(scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDa
 
     Source: the one-standard-error rule, Breiman et al., Classification and Regression Trees (1984), section 3.4.3.
     """
-    some = _first(days, _MAX_LISTS)
+    some = _some(days, _MAX_LISTS)
     queries = [encoded(scorer, fields, day.users) for day in some]
     lives = half_lives(tuple(some[0].counts))
     center = Prior(lives[-1], 0.0).around(torch.cat(queries))
@@ -71,16 +71,16 @@ def fit_prior(scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDa
     chosen, values = tried[place], qualities[place]
     if some[0].sources:
         start = replace(chosen, evidence=tuple((name, 0.0) for name in sorted(some[0].sources)))
-        mixed, _ = fit_mix(scorer, fields, _first(some, _MAX_CLIMBED), k, start)
+        mixed, _ = fit_mix(scorer, fields, _some(some, _MAX_CLIMBED), k, start)
         both = [values, quality(mixed)]
         place = nearest_to_popularity(both)
         chosen, values = (start, mixed)[place], both[place]
     return chosen, float(values.mean())
 
 
-def _first(days: Sequence[JudgedDay], num_lists: int) -> list[JudgedDay]:
+def _some(days: Sequence[JudgedDay], num_lists: int) -> list[JudgedDay]:
     """Return as many lists of every day as give so many in all."""
-    return [replace(day, users=day.users.first(num_lists // len(days))) for day in days]
+    return [replace(day, users=day.users.some(num_lists // len(days))) for day in days]
 
 
 def recentered(prior: Prior, scorer: Scorer, fields: tuple[Field, ...], days: Sequence[JudgedDay]) -> Prior:
@@ -90,7 +90,7 @@ def recentered(prior: Prior, scorer: Scorer, fields: tuple[Field, ...], days: Se
     """
     if not prior.center:
         return prior
-    queries = [encoded(scorer, fields, day.users.first(_MAX_LISTS // len(days))) for day in days]
+    queries = [encoded(scorer, fields, day.users.some(_MAX_LISTS // len(days))) for day in days]
     return prior.around(torch.cat(queries))
 
 

@@ -3,10 +3,12 @@
 U users   V items + 1 (0 is padding)   P pairs of items
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ from intentrec.examples import Night
 from intentrec.metrics import Relevant
 from intentrec.model.inference import Histories
 
+_Value = TypeVar("_Value")
 Indices = NDArray[np.int64]
 Counts = Mapping[int, Indices]  # window in hours -> events of every item [V]
 NUM_SUCCESSORS = 100  # kept per item; the hundredth is below one in a thousand of what follows
@@ -60,18 +63,25 @@ class JudgedUsers:
         """Return the items that evidence is looked up by."""
         return self.histories.items if self.current is None else self.current
 
-    def first(self, num_users: int) -> "JudgedUsers":
-        """Return some of the users: they come in user_id order, which no model knows."""
-        cut = slice(0, num_users)
-        past = self.histories
-        end = int(self.relevant.offsets[: num_users + 1][-1])
+    def some(self, num_users: int) -> "JudgedUsers":
+        """Return so many of the users at most, in their order; chosen by hash: ids may tell the age of an account."""
+        if len(self) <= num_users:
+            return self
+        names = map(str, self.users_U) if self.ids is None else self.ids
+        hashes = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in names]
+        rows = sorted(sorted(range(len(self)), key=hashes.__getitem__)[:num_users])
+        past, (starts, ends) = self.histories, (self.relevant.offsets[:-1], self.relevant.offsets[1:])
+
+        def chosen(values: Sequence[_Value]) -> list[_Value]:
+            return [values[row] for row in rows]
+
         return JudgedUsers(
-            self.users_U[cut],
-            Histories(past.items[cut], past.times[cut], past.features[cut]),
-            self.seen[cut],
-            Relevant(self.relevant.offsets[: num_users + 1], self.relevant.items[:end]),
-            None if self.current is None else self.current[cut],
-            None if self.ids is None else self.ids[cut],
+            self.users_U[rows],
+            Histories(chosen(past.items), chosen(past.times), chosen(past.features)),
+            chosen(self.seen),
+            Relevant.of([self.relevant.items[starts[row] : ends[row]] for row in rows]),
+            None if self.current is None else chosen(self.current),
+            None if self.ids is None else chosen(self.ids),
         )
 
 

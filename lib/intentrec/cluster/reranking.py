@@ -4,7 +4,6 @@ B users   M candidates of a user   K places   J new items   V items + 1   C cate
 N categories + 1   D width
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,7 +59,7 @@ class Reranking:
 
     def num_new(self, k: int) -> int:
         """Return the places of a list of ``k`` that are kept for new items."""
-        return math.ceil(self.policies.new_item_share * k)
+        return self.policies.new_places(k)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from intentrec.model.shape import ACTION, NetworkShape, preset_shape
 from intentrec.model.training import run_jobs
 from intentrec.spark import shipped_code, slots
 
+_OF_STALL = 0.75  # of the time others wait for a rank: one whose storage hangs says so before they lose patience
+
 
 @dataclass(frozen=True, slots=True)
 class Examples:
@@ -112,7 +114,7 @@ def training_settings(training: TrainingConfig, intent_weight: float) -> Setting
         sparse_gradients=training.sparse_gradients,
         max_skipped_steps=training.max_skipped_steps,
         seed=training.seed,
-        read_timeout_s=training.stall_timeout_s,
+        read_timeout_s=_OF_STALL * training.stall_timeout_s,
     )
 
 
@@ -211,6 +213,7 @@ def curve(result: TrainingResult) -> list[tuple[str, str, int, float]]:
         for head, figures in epoch.heads.items():
             rows.append((head, "validation_accuracy", epoch.epoch, figures.accuracy))
             rows.append((head, "validation_majority_share", epoch.epoch, figures.majority_share))
+        rows.append(("all", "skipped_steps", epoch.epoch, float(epoch.skipped_steps)))
     return rows
 
 

@@ -189,4 +189,7 @@ class InputConfig(Section):
         0.5,
         description="of the items that could be had the night before; if more are gone nothing is published, exit 3",
     )
+    max_files_gone_share: Share = Field(
+        0.0, description="of the files read before; a rebuild that finds fewer would lose their events: exit 3"
+    )
     volume: VolumeConfig = VolumeConfig()

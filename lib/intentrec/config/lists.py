@@ -64,6 +64,10 @@ class PoliciesConfig(Section):
         """Whether more than the scores orders the best candidates."""
         return bool(self.diversity or self.calibration)
 
+    def new_places(self, k: int) -> int:
+        """Return the places of a list of ``k`` for new items: 0.14 of 50 are 7, whatever 0.14 * 50 is in binary."""
+        return math.ceil(self.new_item_share * k - 1e-9)
+
     @property
     def any_on(self) -> bool:
         """Whether any policy is on."""
@@ -88,7 +92,7 @@ class RecommendationsConfig(Section):
 
     @model_validator(mode="after")
     def _places_suffice(self) -> Self:
-        wanted = self.policies.explore_places + math.ceil(self.policies.new_item_share * self.k)
+        wanted = self.policies.explore_places + self.policies.new_places(self.k)
         if wanted > self.k:
             raise ValueError(f"policies: explore_places and new_item_share take {wanted} places, lists have {self.k}")
         return self

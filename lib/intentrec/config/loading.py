@@ -38,6 +38,8 @@ STAGE_KEYS: Mapping[str, tuple[str, ...]] = {
     "write_recommendations": ("recommendations", "evaluation.popularity_hours", "sessions.gap_minutes"),
 }  # fmt: skip
 STAGES = tuple(STAGE_KEYS)
+# They decide whether a training fails, not what comes of it: changed after a failure, its checkpoints are gone on from.
+_OF_NO_EFFECT = ("launcher", "start_timeout_s", "stall_timeout_s", "max_skipped_steps")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -90,6 +92,8 @@ def cutoff_of(config: Config) -> Cutoff:
 def stage_hash(config: Config, stage: str) -> str:
     """Return a SHA-256 of the config values that ``stage`` reads; it does not depend on where files lie."""
     values = config.model_dump(mode="json")
+    for name in _OF_NO_EFFECT:
+        del values["training"][name]
     read = {key: _get(values, key) for key in STAGE_KEYS[stage]}
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 

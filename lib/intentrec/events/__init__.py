@@ -21,6 +21,8 @@ from intentrec.events.deliveries import (
     layout_of,
     plan_reading,
     read_books,
+    refuse_lost_files,
+    refuse_read_files,
     watermark_of,
 )
 from intentrec.events.erasing import ERASED, Erased, is_of_erased, key_mark, keyed_hash, mark_erased
@@ -28,6 +30,7 @@ from intentrec.events.judging import Bounds, bounds_of, columns_of, judge, micro
 from intentrec.events.merging import (
     Count,
     balance,
+    count_new_rows,
     count_rows,
     counters_of,
     decide_alone,
@@ -39,7 +42,7 @@ from intentrec.events.merging import (
     refuse_too_many,
 )
 from intentrec.events.reasons import REASONS
-from intentrec.events.replaying import left_in_quarantine, read_rejected, with_unread_rows
+from intentrec.events.replaying import left_in_quarantine, newest_dates, read_rejected, with_unread_rows
 from intentrec.events.rules import (
     RuleNames,
     columns_of_rules,
@@ -69,6 +72,7 @@ __all__ = [
     "columns_of_rules",
     "columns_of_snapshot",
     "compare_layout",
+    "count_new_rows",
     "count_rows",
     "count_unknown",
     "counters_of",
@@ -92,14 +96,17 @@ __all__ = [
     "may_be_met",
     "met_ids",
     "micros_of",
+    "newest_dates",
     "plan_reading",
     "quarantine_of",
     "read_books",
     "read_rejected",
     "refuse_bad_rules",
     "refuse_bad_snapshot",
+    "refuse_lost_files",
     "refuse_lost_items",
     "refuse_odd_volume",
+    "refuse_read_files",
     "refuse_too_many",
     "rules_of",
     "users_from_snapshot",

@@ -1,7 +1,7 @@
 """Which files are read tonight: new ones, changed ones, and those whose refused rows may pass now."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from intentrec.config import EventSource
-from intentrec.errors import ConfigError
+from intentrec.errors import ConfigError, InputError
 
 REBUILDING = "rebuilding"  # remembered while all rows are replaced
 _LAYOUT_KEYS = ("columns", "time_unit", "timezone", "context")
@@ -121,6 +121,49 @@ def plan_reading(
         if file.path in again or (file.path, file.size, _micros(file.modified_at)) not in unchanged
     )  # fmt: skip
     return Plan(tuple(paths), known, frozenset(replayed), lines, frozenset(part.content_sha256 for part in rejected))
+
+
+def refuse_lost_files(listed: Collection[str], books: Sequence[Book], most: float) -> None:
+    """Refuse a rebuild that would not find the files again that EVENTS was filled with: their events would go.
+
+    Args:
+        listed: paths, as listed tonight.
+        books: what was read before.
+        most: share of the booked paths that may be missing.
+
+    Raises:
+        InputError: more are; nothing was changed.
+    """
+    booked = {book.path for book in books}
+    lost = sorted(booked.difference(listed))
+    if len(lost) > most * len(booked):
+        raise InputError(
+            f"input.events: of {len(booked):,} files that table events was filled with {len(lost):,} are not found, "
+            f"{lost[0]} for one, and --rebuild would lose their events; widen input.events.lookback_days, restore "
+            "them, or let them go with --set input.max_files_gone_share=1; no table was changed"
+        )
+
+
+def refuse_read_files(remembered: str | None, listed: Sequence[Sequence[str]], books: Sequence[Book]) -> None:
+    """Refuse a source that joins the others and finds files that they have read: a file is read once.
+
+    Args:
+        remembered: of ``layout_of``, when EVENTS was last filled; None: never.
+        listed: paths of every source, as listed tonight.
+        books: what was read before.
+
+    Raises:
+        ConfigError: names the source and one of the files.
+    """
+    known = len(listed) if remembered is None else len(json.loads(remembered)["sources"])
+    booked = {book.path for book in books}
+    for number, paths in enumerate(listed[known:], known):
+        again = sorted(booked.intersection(paths))
+        if again:
+            raise ConfigError(
+                f"input.events.{number}: {len(again):,} of its files were read for another source before, {again[0]} "
+                "for one, and would not be read again; run ingest_events with --rebuild"
+            )
 
 
 def _micros(instant: datetime) -> int:

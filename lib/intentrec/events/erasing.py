@@ -15,8 +15,12 @@ from pyspark.sql.pandas.functions import pandas_udf
 ERASED = "erased"  # the kind of such a row
 _MARKED = b"intentrec: which key is this"
 # What can stand around an id in a row that no reader could take apart; twice, since an id may hold one of the second.
-_AROUND = (re.compile(r"[\s\"',;|{}\[\]()]+"), re.compile(r"[^\w.@+-]+"))
+# And once more for an id that a pattern takes from the middle of a word: uid=ab12_xyz.
+_AROUND = (re.compile(r"[\s\"',;|{}\[\]()]+"), re.compile(r"[^\w.@+-]+"), re.compile(r"[^\w.@+-]+|_"))
 _PLAIN = re.compile(r"[\w.@+-]+")
+# Sentences are full of numbers: one that may be an id is taken for one where a user is spoken of.
+_NUMBER = re.compile(r"(?<![\w@])[\d.,:+%-]*\d[\d.,:+%-]*(?![\w@])")
+_NUMBER_OF_USER = re.compile(r"(?:\buser(?:_id)?\W{1,3}|')([\d.,:+%-]*\d)", re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -53,6 +57,12 @@ class Erased:
         words = {word for around in _AROUND for word in around.split(text)}
         words |= {_unescaped(quoted) for quoted in _QUOTED.findall(text)}
         return any(self.holds(word) for word in words - {""})
+
+    def named_in_prose(self, text: str) -> bool:
+        """Return whether a message, a reason or a report names one; of plain numbers those after "user" or a quote."""
+        if any(form in text for form in self.odd) or any(map(self.holds, _NUMBER_OF_USER.findall(text))):
+            return True
+        return self.named_in(_NUMBER.sub(" ", text))
 
 
 def _escaped(text: str, ascii_only: bool) -> str:

@@ -71,7 +71,8 @@ def decide_alone(judged: DataFrame, met: DataFrame) -> DataFrame:
 def decide_compared(judged: DataFrame, met: DataFrame, events: DataFrame | None, books: Iterable[Book]) -> DataFrame:
     """Decide about the rows whose id is met again: ``accepted``, ``duplicate`` or ``quarantined``.
 
-    Of rows with one event_id the smallest (source_file, line) wins, but one that is in ``events`` because of its
+    Of rows with one event_id the smallest (source_file, line) wins, a sound one before one that is refused, the first
+    sending of a clock that was wrong say; but one that is in ``events`` because of its
     own file wins over it; so a file that is read again, after a crash or for a replay, keeps what it had, even
     what would be too late by now. A row in ``events`` because of another file, or because of an older content
     of the same file, makes all others duplicates.
@@ -92,7 +93,8 @@ def decide_compared(judged: DataFrame, met: DataFrame, events: DataFrame | None,
         if events is not None
         else sound.withColumns({"_known": F.lit(False), "_own": F.lit(False)})
     )
-    order = [F.col("_own").desc(), F.col("source_file"), F.col("line"), F.col("content_sha256")]
+    refused = F.col("reason").isNotNull()
+    order = [F.col("_own").desc(), refused, F.col("source_file"), F.col("line"), F.col("content_sha256")]
     place = F.row_number().over(Window.partitionBy("event_id").orderBy(*order))
     verdict = (
         F.when(F.col("_place") > 1, "duplicate")
@@ -235,25 +237,31 @@ def _told(reasons: Mapping[str, int], examples: Mapping[str, str]) -> str:
 
 
 def balance(
-    counts: Mapping[tuple[str, str], Count], sizes: Mapping[str, tuple[int, datetime]], run_date: date,
-    run_id: str, ingested_at: datetime,
+    counts: Mapping[tuple[str, str], Count], sizes: Mapping[str, tuple[int, datetime]],
+    run_dates: Mapping[tuple[str, str], date], run_id: str, ingested_at: datetime,
 ) -> list[tuple[object, ...]]:  # fmt: skip
     """Return the rows of INGESTED_FILES for the files that were read, sorted by path.
 
     Args:
         counts: by (path, content_sha256).
         sizes: path: bytes and time of change as listed.
-        run_date: the run date that read them.
+        run_dates: the run date that read each content; the newest one, of what is replayed for an older date.
         run_id: the run that read them.
         ingested_at: aware, UTC.
     """
     return [
         (
             path, sha256, sizes[path][0], sizes[path][1], count.num_read, count.accepted, count.duplicate,
-            count.num_quarantined, run_date, run_id, ingested_at,
+            count.num_quarantined, run_dates[path, sha256], run_id, ingested_at,
         )
         for (path, sha256), count in counts.items()
     ]  # fmt: skip
+
+
+def count_new_rows(counts: Mapping[tuple[str, str], Count], books: Iterable[Book]) -> int:
+    """Return the rows of contents that no run has read before: a replay or a rebuild brings no volume."""
+    before = {(book.path, book.content_sha256) for book in books}
+    return sum(count.num_read for file, count in counts.items() if file not in before)
 
 
 def counters_of(counts: dict[tuple[str, str], Count]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Refused rows that are read again: which, what becomes of the other rows of their files, and of the files' books."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -62,3 +63,19 @@ def with_unread_rows(
             still = {"any": book.rows_quarantined - now.accepted - now.duplicate}  # books do not keep the reasons
             whole[file] = Count(book.rows_accepted + now.accepted, book.rows_duplicate + now.duplicate, still)
     return whole
+
+
+def newest_dates(
+    counts: Iterable[tuple[str, str]], booked: Iterable[Row], run_date: date
+) -> dict[tuple[str, str], date]:
+    """Return the run date that each content is booked with: an older one that replays does not set it back.
+
+    The newest of all dates is where ``late_days`` counts from.
+
+    Args:
+        counts: (path, content_sha256) of what was read.
+        booked: INGESTED_FILES rows of these contents.
+        run_date: of the run.
+    """
+    before = {(book.path, book.content_sha256): book.run_date for book in booked}
+    return {file: max(run_date, before.get(file, run_date)) for file in counts}

@@ -2,8 +2,9 @@
 
 import html
 import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -17,14 +18,20 @@ from intentrec.tables import MODELS
 
 _VOCABULARY = "vocabulary.json"
 REPRODUCED = "reproduced"  # copies of past nights, for comparison
+_TAG = re.compile(r"<[^>]*>")
 _SCRATCH = (REPRODUCED, "training")  # made again by whoever needs it
 
 
-def remove_from_artifacts(run: Run, erased: Erased) -> list[str]:
+def remove_from_artifacts(run: Run, erased: Erased, shared: Collection[tuple[str, str]]) -> list[str]:
     """Remove reports and figures that name one of the users, and all scratch; rename feature values that are their ids.
 
     A report that is gone is written again when its night is run again. A value keeps its number, and the model that
     knows it its weights; the row in MODELS gets the new checksums.
+
+    Args:
+        run: holds the lock.
+        erased: recognises the users.
+        shared: fields and values that are no ids, see ``shared_values``.
 
     Returns:
         The files and folders that are gone or changed, below the folder of the artifacts, sorted.
@@ -36,22 +43,34 @@ def remove_from_artifacts(run: Run, erased: Erased) -> list[str]:
             shutil.rmtree(folder)
             touched.append(folder)
     for report in sorted([*root.glob("reports/*/*"), *root.glob("monitoring/*")]):
-        if report.is_file() and erased.named_in(html.unescape(report.read_text(encoding="utf-8", errors="replace"))):
+        if report.is_file() and erased.named_in_prose(_text_of(report)):
             report.unlink()
             touched.append(report)
     for kind in ("models", "starts"):
         for folder in sorted(path.parent for path in root.glob(f"{kind}/*/{_VOCABULARY}")):
-            if _renamed_values(folder, erased):
+            if _renamed_values(folder, erased, shared):
                 touched.append(folder / _VOCABULARY)
             if kind == "models" and _has_renamed(folder):  # now, or by a run that was killed before it booked them
                 _book_files(run, folder)
     return sorted(path.relative_to(root).as_posix() for path in touched)
 
 
-def _renamed_values(folder: Path, erased: Erased) -> bool:
+def _text_of(report: Path) -> str:
+    text = report.read_text(encoding="utf-8", errors="replace")
+    return html.unescape(_TAG.sub(" ", text)) if report.suffix == ".html" else text
+
+
+def _renamed_values(folder: Path, erased: Erased, shared: Collection[tuple[str, str]]) -> bool:
     """Replace the ids among the feature values of a model; return whether there was one."""
     names = json.loads((folder / _VOCABULARY).read_text(encoding="utf-8"))
-    values = {field: list(_kept_or_renamed(known, erased)) for field, known in names["values"].items()}
+    values = {
+        field: [
+            # by its number, as FEATURE_VOCABULARY names it
+            f"{RENAMED}{number}" if (field, value) not in shared and erased.holds(value) else value
+            for number, value in enumerate(known, 1)
+        ]
+        for field, known in names["values"].items()
+    }
     if values == names["values"]:
         return False
 
@@ -64,12 +83,6 @@ def _renamed_values(folder: Path, erased: Erased) -> bool:
 
     write_folder(folder, write, "model")
     return True
-
-
-def _kept_or_renamed(values: list[str], erased: Erased) -> Iterator[str]:
-    """Name a value that is an id by its number, as FEATURE_VOCABULARY does."""
-    for number, value in enumerate(values, 1):
-        yield f"{RENAMED}{number}" if erased.holds(value) else value
 
 
 def _has_renamed(folder: Path) -> bool:

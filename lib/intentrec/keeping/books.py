@@ -1,7 +1,7 @@
 """INGESTED_FILES tells of rows that are there: after some have gone its numbers are brought down to them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pyspark.sql import functions as F
@@ -57,8 +57,25 @@ def restated(
     return changed
 
 
-def restate_books(run: Run) -> None:
-    """Bring INGESTED_FILES down to the rows that EVENTS and EVENTS_QUARANTINE hold; a second time changes nothing."""
+def waiting_contents(run: Run) -> frozenset[tuple[str, str]]:
+    """Return the contents (path, SHA-256) that ingest will read again: fewer refused rows are left than are booked."""
+    if not all(run.warehouse.exists(table) for table in (INGESTED_FILES, EVENTS_QUARANTINE)):
+        return frozenset()
+    booked = run.warehouse.read(INGESTED_FILES).select("path", "content_sha256", "rows_quarantined")
+    refused = run.warehouse.read(EVENTS_QUARANTINE).withColumnRenamed("source_file", "path")
+    rows = refused.groupBy("path", "content_sha256").count()
+    missing = F.col("rows_quarantined") > F.coalesce("count", F.lit(0))
+    found = booked.join(rows, ["path", "content_sha256"], "left").where(missing).collect()
+    return frozenset((row["path"], row["content_sha256"]) for row in found)
+
+
+def restate_books(run: Run, waiting: Collection[tuple[str, str]]) -> None:
+    """Bring INGESTED_FILES down to the rows that EVENTS and EVENTS_QUARANTINE hold; a second time changes nothing.
+
+    Args:
+        run: holds the lock.
+        waiting: contents (path, SHA-256) that ingest is to read again: of them the refused rows stay as booked.
+    """
     warehouse = run.warehouse
     if not all(warehouse.exists(table) for table in (INGESTED_FILES, EVENTS, EVENTS_QUARANTINE)):
         return
@@ -69,7 +86,8 @@ def restate_books(run: Run) -> None:
     changed = restated(
         [Entry(*row) for row in rows],
         {row["source_file"]: row["count"] for row in accepted},
-        {(row["source_file"], row["content_sha256"]): row["count"] for row in refused},
+        {(row["source_file"], row["content_sha256"]): row["count"] for row in refused}
+        | {(row["path"], row["content_sha256"]): row["rows_quarantined"] for row in rows if row[:2] in waiting},
     )
     if not changed:
         return

@@ -11,7 +11,7 @@ from intentrec.errors import ConfigError
 from intentrec.events import Erased, key_mark
 from intentrec.io.upkeep import change_rows, purge, remove_rows
 from intentrec.keeping.artifacts import remove_from_artifacts
-from intentrec.keeping.rows import remove_users, sessions_follow, tables_to_purge
+from intentrec.keeping.rows import remove_users, rename_values, sessions_follow, shared_values, tables_to_purge
 from intentrec.ledger import Run, erased_users, erasure_key
 from intentrec.tables import ERASED_USERS, ERASURE_REQUESTS, EVENTS, Table
 
@@ -60,7 +60,10 @@ def erase(run: Run, user_ids: frozenset[str]) -> tuple[dict[str, int], list[str]
     rows = [(user_hash, key_mark(key), run.run_date, now, None, run.run_id) for user_hash in sorted(erased.hashes)]
     known = run.spark.createDataFrame(rows, ERASED_USERS.schema)
     run.warehouse.claim(ERASED_USERS, known, F.lit(True))
-    return remove_users(run, user_ids, erased), remove_from_artifacts(run, erased)
+    removed = remove_users(run, user_ids, erased)
+    shared = shared_values(run, user_ids)
+    renamed = rename_values(run, user_ids, shared)
+    return removed | renamed, remove_from_artifacts(run, erased, shared)
 
 
 def drop_requests(run: Run, user_ids: frozenset[str]) -> None:

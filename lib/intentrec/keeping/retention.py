@@ -13,7 +13,8 @@ from intentrec.config import MaintenanceConfig
 from intentrec.errors import ConfigError
 from intentrec.gate import champion_before
 from intentrec.io.upkeep import change_rows
-from intentrec.keeping.books import restate_books
+from intentrec.keeping.artifacts import REPRODUCED
+from intentrec.keeping.books import restate_books, waiting_contents
 from intentrec.ledger import Run
 from intentrec.tables import (
     ALL,
@@ -61,7 +62,7 @@ def remove_old_rows(run: Run) -> dict[str, int]:
     """
     settings = run.config.maintenance
     needed = {model_date for _, model_date in models_in_reach(run)}
-    removed, nights = {}, set[date]()
+    removed, nights, waiting = {}, set[date](), waiting_contents(run)
     for table in _DATED:
         since = first_kept(table, settings, run.run_date)
         if since is None or not run.warehouse.exists(table):
@@ -74,7 +75,7 @@ def remove_old_rows(run: Run) -> dict[str, int]:
             removed[table.name] = len(old)
             nights.update(old if column == "run_date" else ())
     if EVENTS_QUARANTINE.name in removed or "events" in removed:
-        restate_books(run)  # else ingest takes what is missing for a replay that was interrupted
+        restate_books(run, waiting)  # else ingest takes what is missing for a replay that was interrupted
     _mark_removed(run, nights)
     return removed
 
@@ -109,7 +110,7 @@ def models_in_reach(run: Run) -> set[tuple[str, date]]:
 
 
 def remove_old_files(run: Run) -> list[str]:
-    """Remove reports and model files of nights past keeping, and checkpoints that no training went on from.
+    """Remove reports and model files of nights past keeping, checkpoints that no training went on from, and copies.
 
     The rows in MODELS stay, as the record of what there was.
 
@@ -120,7 +121,8 @@ def remove_old_files(run: Run) -> list[str]:
     since = run.run_date - timedelta(days=run.config.maintenance.run_date_days)
     gone = [folder for folder in sorted(root.glob("reports/*")) if _date_of(folder.name, since) < since]
     untouched = time.time() - 3600 * run.config.maintenance.retention_hours
-    gone += [folder for folder in sorted(root.glob("training/*")) if _last_written(folder) < untouched]
+    scratch = sorted([*root.glob(f"{REPRODUCED}/*"), *root.glob("training/*")])
+    gone += [folder for folder in scratch if _last_written(folder) < untouched]
     if run.warehouse.exists(MODELS):
         known = {row["model_id"] for row in run.warehouse.read(MODELS).select("model_id").collect()}
         old = known - {model_id for model_id, _ in models_in_reach(run)}

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from intentrec.events import Erased, is_of_erased
 from intentrec.io.upkeep import change_rows, remove_rows
-from intentrec.keeping.books import restate_books
+from intentrec.keeping.books import restate_books, waiting_contents
 from intentrec.ledger import Run
 from intentrec.sessions import Built
 from intentrec.tables import (
@@ -21,6 +21,7 @@ from intentrec.tables import (
     FEATURE_VOCABULARY,
     GATE_DECISIONS,
     HISTORIES,
+    ITEMS,
     RULES,
     RUNS,
     SESSIONS,
@@ -57,7 +58,7 @@ def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str,
     Returns:
         Table: rows that are gone or changed, without those where there was none.
     """
-    users = run.spark.createDataFrame([(user_id,) for user_id in sorted(user_ids)], "user_id STRING")
+    users = _ids(run, user_ids)
     removed = {EXAMPLES: _remove(run, EXAMPLES, _training_rows(run, users))}
     with sessions_follow(run):
         for table in tables_with_users():
@@ -65,11 +66,16 @@ def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str,
     of_users = users.select(F.lit(USER_ID).alias("user_field"), F.col("user_id").alias("user_value"))
     removed[RULES] = _remove(run, RULES, of_users)
     removed[EVENTS_QUARANTINE] = _remove(run, EVENTS_QUARANTINE, _refused_rows(run, erased))
-    restate_books(run)
+    # A text may name somebody's item by the same number. Where the books tell of more rows than are left, the next
+    # night reads the file again, knows the user of every row that can be taken apart, and refuses what is not theirs.
+    restate_books(run, waiting_contents(run))
     removed[RUNS] = _redact_texts(run, RUNS, "message", erased) + _redact_counters(run, erased)
     removed[GATE_DECISIONS] = _redact_texts(run, GATE_DECISIONS, "reason", erased)
-    removed[FEATURE_VOCABULARY] = _redact_values(run, users)
     return {table.name: rows for table, rows in removed.items() if rows}
+
+
+def _ids(run: Run, user_ids: Iterable[str]) -> DataFrame:
+    return run.spark.createDataFrame([(user_id,) for user_id in sorted(user_ids)], "user_id STRING")
 
 
 @contextmanager
@@ -137,7 +143,7 @@ def _redact_texts(run: Run, table: Table, column: str, erased: Erased) -> int:
     """Replace what was written by people or errors and names one of the users; return how many texts."""
     run.warehouse.create([table])
     told = run.warehouse.read(table).select(column).where(F.col(column).isNotNull()).groupBy(column).count().collect()
-    named = {row[column]: row["count"] for row in told if erased.named_in(row[column])}
+    named = {row[column]: row["count"] for row in told if erased.named_in_prose(row[column])}
     if named:
         found = run.spark.createDataFrame([(text,) for text in sorted(named)], f"{column} STRING")
         change_rows(run.warehouse, table, found, {column: F.lit(REDACTED)})
@@ -149,7 +155,7 @@ def _redact_counters(run: Run, erased: Erased) -> int:
     counted = run.warehouse.read(RUNS).select("run_id", "stage", F.explode("counters.key").alias("key"))
     of_rules = counted.where(F.col("key").startswith("rule_"))
     keys = [row["key"] for row in of_rules.select("key").distinct().collect()]
-    named = of_rules.where(F.col("key").isin([key for key in keys if erased.named_in(key.partition(":")[2])]))
+    named = of_rules.where(F.col("key").isin([key for key in keys if erased.named_in_prose(key.partition(":")[2])]))
     found = named.groupBy("run_id", "stage").agg(F.collect_set("key").alias("hidden")).localCheckpoint()
     count = found.agg(F.sum(F.size("hidden"))).collect()[0][0] or 0
     if count:
@@ -162,13 +168,40 @@ def _without_name(entry: Column) -> Column:
     return F.struct(key.alias("key"), entry["value"].alias("value"))
 
 
-def _redact_values(run: Run, users: DataFrame) -> int:
-    """Rename a feature value that is the id of a user; its number stays, and so do the models that know it."""
+def shared_values(run: Run, user_ids: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Return what looks like the id of an erased user and stands in rows of others: a device 5 beside the user 5.
+
+    To be asked once the users' own rows are gone.
+
+    Returns:
+        Fields, as in FEATURE_VOCABULARY, and values.
+    """
+    values = _ids(run, user_ids).withColumnRenamed("user_id", "value")
+    items = run.spark.createDataFrame([], "key STRING, value STRING")
+    if run.warehouse.exists(EVENTS):
+        action = F.array(F.struct(F.lit("action").alias("key"), F.col("action").alias("value")))
+        items = run.warehouse.read(EVENTS).select(F.inline(F.concat("context", action)))
+    if run.warehouse.exists(ITEMS):
+        categories = run.warehouse.read(ITEMS).select(F.explode("categories").alias("value"))
+        items = items.unionByName(categories.withColumn("key", F.lit("categories")))
+    found = items.join(F.broadcast(values), "value", "left_semi").distinct().collect()
+    return frozenset((row["key"], row["value"]) for row in found)
+
+
+def rename_values(run: Run, user_ids: Iterable[str], shared: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Rename feature values that are the id of a user, and not ``shared``; numbers stay, and models with them.
+
+    Returns:
+        Table: rows that are changed, if there was one.
+    """
     if not run.warehouse.exists(FEATURE_VOCABULARY):
-        return 0
-    values = users.select(F.col("user_id").alias("value"))
-    count = run.warehouse.read(FEATURE_VOCABULARY).join(F.broadcast(values), "value", "left_semi").count()
+        return {}
+    kept = run.spark.createDataFrame(sorted(shared), "field STRING, value STRING")
+    held = run.warehouse.read(FEATURE_VOCABULARY).select("field", "value")
+    named = held.join(F.broadcast(_ids(run, user_ids).withColumnRenamed("user_id", "value")), "value", "left_semi")
+    theirs = named.join(F.broadcast(kept), ["field", "value"], "left_anti").select("field", "value")
+    count = theirs.count()
     if count:
         renamed = F.concat(F.lit(RENAMED), F.col("held.value_index"))
-        change_rows(run.warehouse, FEATURE_VOCABULARY, values, {"value": renamed})
-    return count
+        change_rows(run.warehouse, FEATURE_VOCABULARY, theirs.distinct().localCheckpoint(), {"value": renamed})
+    return {FEATURE_VOCABULARY.name: count} if count else {}

@@ -45,7 +45,7 @@ def serving_model_id(run: Run) -> str | None:
     mine = run.warehouse.read(GATE_DECISIONS).where(F.col("run_date") == F.lit(run.run_date)).collect()
     by_gate = [row for row in mine if row["verdict"] in BY_GATE]
     demoted = {row["model_id"] for row in mine if row["verdict"] == DEMOTED}
-    latest = max(by_gate, key=lambda row: row["decided_at"], default=None)
+    latest = max(by_gate, key=lambda row: row["decided_at"].astimezone(UTC), default=None)
     if (
         latest is not None
         and latest["verdict"] == "promoted"

@@ -1,5 +1,6 @@
 """Rows of ``models`` and the folders of their files."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +15,7 @@ from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, METRICS, MODELS, VOCA
 
 TRAINING = "train_model"  # the stage whose figures say which challenger is tonight's
 Files = Sequence[tuple[str, str, int]]
+_SLIP = timedelta(hours=3)  # days have 23 to 25 hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Model:
         trained_until: aware; no target at or after this instant was trained on.
         challenger_id: for a refit, the judged model.
         warm_started_from: model_id of the champion it started from.
+        validation_days: of its night: before it learnt from these too, it was what is kept as the next start.
     """
 
     model_id: str
@@ -39,6 +42,15 @@ class Model:
     trained_until: datetime
     challenger_id: str | None = None
     warm_started_from: str | None = None
+    validation_days: int = 1
+
+    def has_learnt_from(self, since: datetime, *, as_start: bool = False) -> bool:
+        """Return whether targets from an instant on taught the model, or what is kept of it as the next start.
+
+        Nights of one config never ask for more unseen days than the night before left; one with more of them does.
+        """
+        until = self.trained_until - timedelta(days=self.validation_days if as_start else 0)
+        return until - since > _SLIP
 
 
 def model_folder(run: Run, model_id: str) -> Path:
@@ -69,6 +81,7 @@ def find_model(run: Run, model_id: str) -> Model | None:
         trained_until=row["trained_until"].astimezone(UTC),
         challenger_id=row["challenger_id"],
         warm_started_from=row["warm_started_from"],
+        validation_days=json.loads(row["config"]).get("evaluation", {}).get("validation_days", 1),
     )
 
 

@@ -9,6 +9,7 @@ from intentrec.errors import InputError
 from intentrec.examples import Encoding, Night, SeenRule, Shape
 from intentrec.io import kept_for
 from intentrec.ledger.run import Run
+from intentrec.sessions import BotRules, flagged_as_of
 from intentrec.tables import EXAMPLES, FEATURE_VOCABULARY, ITEMS, RULES, RUNS, SESSIONS, VOCABULARY, Table, in_force
 
 _LONGEST_READ = timedelta(days=2)  # of a training and its evaluation; the table is made with 30 days
@@ -31,7 +32,9 @@ def night_of(run: Run) -> Night:
         shape=Shape(run.run_date, settings.history_length, len(encoding.columns)),
         window_days=settings.window_days,
         seen=run.config.recommendations.seen,
-        sessions=run.warehouse.read(SESSIONS),
+        sessions=flagged_as_of(
+            run.warehouse.read(SESSIONS), run.cutoff.end_of(run.run_date), BotRules.of(run.config.sessions.bots)
+        ),
         items=tonight(run, ITEMS),
         vocabulary=tonight(run, VOCABULARY),
         features=tonight(run, FEATURE_VOCABULARY),

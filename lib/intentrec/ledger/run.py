@@ -164,7 +164,9 @@ class Run:
             & F.col("status").isin("finished", "failed")
             & (F.col("input_hash") != _UNKNOWN)  # such a stage failed before it wrote anything
         )
-        return {row["stage"]: row for row in sorted(tried.collect(), key=lambda row: row["finished_at"])}
+        return {
+            row["stage"]: row for row in sorted(tried.collect(), key=lambda row: row["finished_at"].astimezone(UTC))
+        }
 
     @cached_property
     def _finished(self) -> dict[str, Identity]:

@@ -7,25 +7,22 @@ import hashlib
 import queue
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from pyarrow.fs import FileSystem
 from torch import Tensor
 
-from intentrec.errors import InputError, SetupError, TrainingError
-from intentrec.model.files import local_path, petastorm_urls
+from intentrec.errors import InputError, SetupError
+from intentrec.model.files import explained, petastorm_urls, rows_of_groups, silent
 
 _COLUMNS = ("row_id", "items", "times", "weights", "features")
 _POLL_S = 0.2  # how soon a reading thread notices that nobody reads its groups any more
+_CLOSE_S = 2.0  # for a thread to end; one that hangs in the storage ends with the process
 _Group = Mapping[str, NDArray[Any]]
 
 
@@ -92,6 +89,15 @@ class Batch:
         features_BCL = torch.zeros(1, columns, length, dtype=torch.int64)
         return cls(zeros_BL, zeros_BL, zeros_BL.float(), features_BCL, torch.zeros(0, dtype=torch.int64))
 
+    def rows(self, chosen_B: Tensor) -> "Batch":
+        """Return some of the rows, by a bool for each."""
+        return Batch(*(getattr(self, name)[chosen_B] for name in self.__slots__))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Batch"]) -> "Batch":
+        """Return the rows of several batches of one length."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; to a GPU from pinned memory, so that the copy overlaps with the step before."""
 
@@ -107,16 +113,17 @@ class Batch:
         )
 
 
-def shares_of_ranks(shard: Shard, size: int) -> list[tuple[int, int]]:
+def shares_of_ranks(shard: Shard, size: int, timeout_s: float = 120.0) -> list[tuple[int, int]]:
     """Return how many rows every rank will read of a shard, and how many files they lie in.
 
     Row group i belongs to reading share i mod n, n being the ranks but at most the row groups; share j is read by
     rank ``(j + s) mod size``, s being a hash of the shard, so that small buckets do not all fall to rank 0.
 
     Raises:
-        TrainingError: a file is gone or cannot be read.
+        TrainingError: a file is gone, cannot be read, or does not answer in ``timeout_s``.
     """
-    groups = [(file, rows) for file in shard.files for rows in _row_groups(file)]
+    found = zip(shard.files, rows_of_groups(shard.files, timeout_s), strict=True)
+    groups = [(file, rows) for file, groups in found for rows in groups]
     num_shares = min(size, len(groups))
     shares = [groups[share::num_shares] for share in range(num_shares)] + [[]] * (size - num_shares)
     own = [shares[_share(rank, size, shard)] for rank in range(size)]
@@ -181,7 +188,7 @@ def _check_length(shard: Shard, group: _Group) -> None:
 
 def _groups(shard: Shard, reading: Reading) -> Iterator[_Group]:
     """Yield the row groups of this rank's share, read ahead by a thread."""
-    shares = min(reading.size, sum(len(_row_groups(file)) for file in shard.files))
+    shares = min(reading.size, sum(map(len, rows_of_groups(shard.files, reading.timeout_s))))
     share = _share(reading.rank, reading.size, shard)
     if share >= shares:
         return
@@ -216,19 +223,17 @@ class _ReadAhead:
             try:
                 group = self._groups.get(timeout=self._timeout_s)
             except queue.Empty:
-                raise TrainingError(
-                    f"{self._files[0]}: no rows of examples in {self._timeout_s:g} s; check that the storage answers"
-                ) from None
+                raise silent(self._files[0], self._timeout_s) from None
             if group is None:
                 return
             if isinstance(group, BaseException):
-                raise _explained(group, self._files)
+                raise explained(group, self._files)
             yield group
 
     def close(self) -> None:
         """Stop reading; waits for the thread, but not for one that hangs in the storage."""
         self._closed.set()
-        self._thread.join(timeout=self._timeout_s)
+        self._thread.join(timeout=_CLOSE_S)
 
     def _read(self) -> None:
         try:
@@ -256,39 +261,6 @@ def _open_reader(files: list[str], options: dict[str, Any]) -> Any:
     # petastorm on pyarrow 14 warns at every row group, from its own threads
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     return make_batch_reader(files, **options)
-
-
-def _row_groups(file: str) -> list[int]:
-    """Return the rows of every row group, from the file's footer."""
-    try:
-        local = local_path(file)
-        if local is not None:
-            footer = pq.read_metadata(local)
-        else:
-            system, path = FileSystem.from_uri(unquote(file))
-            footer = pq.read_metadata(system.open_input_file(path))
-    except (OSError, pa.ArrowException) as error:
-        raise _explained(error, [file]) from None
-    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
-
-
-def _explained(error: BaseException, files: list[str]) -> BaseException:
-    """Return the error a user can act on; ``error`` itself where it is one."""
-    if isinstance(error, (SetupError, InputError, TrainingError)):
-        return error
-    gone = [file for file in files if _is_gone(file)]
-    if gone or isinstance(error, FileNotFoundError):
-        return TrainingError(
-            f"{(gone or files)[0]}: a file of the pinned version of examples is gone, probably vacuumed; run "
-            "build_examples again and keep deleted files longer than a training run"
-        )
-    text = " ".join(str(error).split())[:300]
-    return TrainingError(f"{files[0]}: examples cannot be read ({type(error).__name__}: {text})")
-
-
-def _is_gone(file: str) -> bool:
-    path = local_path(file)
-    return path is not None and not path.exists()
 
 
 def seed_of(*parts: object) -> int:

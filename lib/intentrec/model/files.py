@@ -1,12 +1,19 @@
-"""URLs of example files -> names that this machine and petastorm take."""
+"""URLs of example files -> names that this machine and petastorm take, their rows, errors a user can act on."""
 
 import hashlib
+import queue
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSystem
+
+from intentrec.errors import InputError, SetupError, TrainingError
 
 # What petastorm's urlparse cuts a path at, or leaves out of it. It also never decodes a URL.
 _LOST = re.compile(r"[#?;\x00-\x1f]")
@@ -42,3 +49,71 @@ def _linked(url: str, links: Path) -> str:
     if not link.is_symlink():
         link.symlink_to(folder)
     return f"file://{link.joinpath(*path.parts[lost + 1 :])}"
+
+
+def rows_of_groups(urls: Sequence[str], timeout_s: float) -> list[list[int]]:
+    """Return the rows of every row group of every file, from the footers.
+
+    A thread reads them: storage that hangs must not hang the rank.
+
+    Args:
+        urls: of the files.
+        timeout_s: seconds that a file may take.
+
+    Raises:
+        TrainingError: a file is gone, cannot be read, or does not answer in time.
+    """
+    answers: queue.Queue[list[int] | Exception] = queue.Queue()
+
+    def read() -> None:
+        for url in urls:
+            try:
+                answers.put(_row_groups(url))
+            except Exception as error:  # noqa: BLE001 the caller raises it
+                answers.put(error)
+
+    threading.Thread(target=read, name="footers", daemon=True).start()
+    found = []
+    for url in urls:
+        try:
+            answer = answers.get(timeout=timeout_s)
+        except queue.Empty:
+            raise silent(url, timeout_s) from None
+        if isinstance(answer, Exception):
+            raise explained(answer, [url])
+        found.append(answer)
+    return found
+
+
+def _row_groups(url: str) -> list[int]:
+    local = local_path(url)
+    if local is not None:
+        footer = pq.read_metadata(local)
+    else:
+        system, path = FileSystem.from_uri(unquote(url))
+        footer = pq.read_metadata(system.open_input_file(path))
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+
+
+def silent(url: str, timeout_s: float) -> TrainingError:
+    """Return the error for storage that does not answer."""
+    return TrainingError(f"{url}: no rows of examples in {timeout_s:g} s; check that the storage answers")
+
+
+def explained(error: BaseException, urls: Sequence[str]) -> BaseException:
+    """Return the error a user can act on; ``error`` itself where it is one."""
+    if isinstance(error, (SetupError, InputError, TrainingError)):
+        return error
+    gone = [url for url in urls if _is_gone(url)]
+    if gone or isinstance(error, FileNotFoundError):
+        return TrainingError(
+            f"{(gone or urls)[0]}: a file of the pinned version of examples is gone, probably vacuumed; run "
+            "build_examples again and keep deleted files longer than a training run"
+        )
+    text = " ".join(str(error).split())[:300]
+    return TrainingError(f"{urls[0]}: examples cannot be read ({type(error).__name__}: {text})")
+
+
+def _is_gone(url: str) -> bool:
+    path = local_path(url)
+    return path is not None and not path.exists()

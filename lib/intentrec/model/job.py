@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from intentrec.errors import InputError
 from intentrec.model.batches import Shard
+from intentrec.model.manifest import MANIFEST, file_sha256
 from intentrec.model.shape import NetworkShape
 
 _ENDINGS = ("max_skipped_steps", "time_limit_minutes")
@@ -118,8 +120,13 @@ class TrainingJob:
         )
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of all that decides the weights; a checkpoint continues only the training it belongs to."""
+        """Return a SHA-256 of all that decides the weights; a checkpoint continues only the training it belongs to.
+
+        A model to start from counts by its files: one that was ended by the clock comes out otherwise the next time.
+        """
         values = asdict(self)
+        if self.warm_start is not None:
+            values["warm_start"] = file_sha256(Path(self.warm_start) / MANIFEST)
         for place in ("output", "checkpoints"):
             del values[place]
         for setting in ("threads", "read_timeout_s", "epochs", "warm_epochs", *_ENDINGS):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK = 256  # events whose logits exist at once; 256 x 100,000 items are 102 MB
+_MOST_JUDGED = 2**26  # logits that exist at once where no gradient is formed: 256 MB, and as much beside them
 _NOT_DRAWN = -1e9  # the logit of a drawn item that is the event's own
 
 
@@ -148,11 +149,17 @@ def cross_entropy(
         return _judged(hidden_ND, items_VD, bias_V, targets_N, weights_N)
 
 
+def judged_at_once(num_logits: int) -> int:
+    """Return the events that are judged at once, each having so many logits: sampled losses know millions of items."""
+    return max(1, min(CHUNK, _MOST_JUDGED // num_logits))
+
+
 def _judged(hidden_ND: Tensor, items_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor, weights_N: Tensor) -> Tensor:
     hidden_NQD = hidden_ND if hidden_ND.dim() == 3 else hidden_ND[:, None]
     total = hidden_ND.new_zeros((), dtype=torch.float64)
-    for start in range(0, len(hidden_NQD), CHUNK):
-        rows = slice(start, start + CHUNK)
+    chunk = judged_at_once(len(items_VD) * hidden_NQD.shape[1])
+    for start in range(0, len(hidden_NQD), chunk):
+        rows = slice(start, start + chunk)
         logits = (hidden_NQD[rows].float() @ items_VD[1:].float().T).amax(dim=1)
         if bias_V is not None:
             logits += bias_V[1:]

@@ -62,6 +62,8 @@ def epoch_line(figures: EpochFigures, most: int) -> str:
     """Say how an epoch went, and how long it takes at most to the last one."""
     losses = ", ".join(f"{term} {loss:.4f}" for term, loss in figures.train_loss.items())
     held_out = "" if figures.validation_loss is None else f"; validation item loss {figures.validation_loss:.4f}"
+    if figures.skipped_steps:
+        held_out += f"; {figures.skipped_steps} steps skipped, their loss or gradient was not finite"
     speed = figures.rows / max(figures.seconds, 1e-9)
     return (
         f"epoch {figures.epoch} of at most {most}: {figures.rows} rows in {figures.seconds:.1f} s, {speed:.0f} rows/s, "

@@ -4,15 +4,24 @@ N numbers, summed or joined over ranks
 """
 
 import hashlib
+import math
 import os
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from intentrec.errors import TrainingError
+
+_Result = TypeVar("_Result")
+_POLL_S = 0.5  # how often the others are told that rank 0 is still at its files
+_SLOWEST = 4e6  # bytes a second, written, read again for their hash, and on disk
+_LEAST_S = 60.0
 
 
 class Ranks(Protocol):
@@ -67,11 +76,21 @@ def cuda_or_cpu(ranks: Ranks) -> torch.device:
     return torch.device("cpu")
 
 
+def cores(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the cores that this process may use: of its affinity, and of a container's share of their time."""
+    own = len(os.sched_getaffinity(0))
+    try:
+        quota, period = limits.read_text().split()
+        return max(1, min(own, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or the quota is "max"
+        return own
+
+
 @contextmanager
 def own_threads(wanted: int | None, ranks: Ranks) -> Iterator[None]:
     """Compute with so many threads; None: with this rank's share of the cores that the process may use."""
     before = torch.get_num_threads()
-    torch.set_num_threads(wanted or max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
+    torch.set_num_threads(wanted or max(1, cores() // ranks.local_size))
     try:
         yield
     finally:
@@ -91,6 +110,53 @@ def repeatable() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
+def on_first_rank(ranks: Ranks, work: Callable[[], _Result], num_bytes: int, what: str) -> _Result | None:
+    """Let rank 0 read or write files, for longer than ranks may wait for each other; all ranks make this call.
+
+    Ten gigabytes of weights and moments take minutes on slow storage. The others are told all the while that rank 0 is
+    alive, so that none takes it for stalled.
+
+    Args:
+        ranks: all of them.
+        work: done on rank 0 alone.
+        num_bytes: that it moves, about; at 4 MB a second, and a minute more, rank 0 gives up.
+        what: the files, for the error.
+
+    Returns:
+        On rank 0 what ``work`` returned, elsewhere None.
+
+    Raises:
+        TrainingError: rank 0 gave up.
+        Exception: of ``work``, on rank 0.
+    """
+    if ranks.size == 1:
+        return work()
+    outcome: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001 raised by the thread that waits
+            errors.append(error)
+
+    limit_s = _LEAST_S + num_bytes / _SLOWEST
+    worker = threading.Thread(target=run, name="files", daemon=True)
+    deadline = time.monotonic() + limit_s
+    if ranks.rank == 0:
+        worker.start()
+    done = False
+    while not done:
+        if ranks.rank == 0:
+            worker.join(_POLL_S)
+        done = ranks.gather(not worker.is_alive())[0]
+        if not done and time.monotonic() > deadline:
+            raise TrainingError(f"{what}: not done in {limit_s:.0f} s; check that the storage answers")
+    if errors:
+        raise errors[0]
+    return outcome[0] if outcome else None
 
 
 def agree_on(ranks: Ranks, tensors: Mapping[str, Tensor]) -> str:

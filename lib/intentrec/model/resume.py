@@ -91,6 +91,9 @@ def load_newest(folder: Path, fingerprint: str) -> tuple[Saved | None, tuple[str
         except (InputError, ValueError, KeyError) as error:
             notes.append(f"checkpoint not used: {error}")
             continue
+        except OSError as error:  # a disk that cannot read a block, a folder of somebody else's
+            notes.append(f"checkpoint not used: {error.filename or path}: {error.strerror}")
+            continue
         return Saved(_progress(state["progress"]), *tensors), tuple(notes)
     return None, tuple(notes)
 

@@ -1,6 +1,6 @@
 """Equal steps on all ranks, every row once: what is read when, and the proof that it was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,8 @@ from torch import Tensor
 from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch, Reading, Shard, read_batches, seed_of, shares_of_ranks
 from intentrec.model.ranks import Ranks
+
+_LOW_BITS = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +32,23 @@ class Plan:
     steps: int
 
 
-def plans_of(shards: Sequence[Shard], ranks: Ranks, events_per_batch: int) -> tuple[Plan, ...]:
+def plans_of(
+    shards: Sequence[Shard], ranks: Ranks, events_per_batch: int, timeout_s: float = 120.0
+) -> tuple[Plan, ...]:
     """Agree on the plan of every shard that has rows.
 
     Args:
         shards: of one split or more; all buckets of each split.
         ranks: all of them make this call.
         events_per_batch: slots of all ranks together.
+        timeout_s: seconds to wait for a file.
 
     Raises:
         TrainingError: the files do not hold the rows that the table counts, or one is gone.
     """
     plans = []
     for shard in shards:
-        shares = ranks.gather(shares_of_ranks(shard, ranks.size))[0]  # rank 0's view, so that all agree
+        shares = ranks.gather(shares_of_ranks(shard, ranks.size, timeout_s))[0]  # rank 0's view, so that all agree
         rows, files = zip(*shares, strict=True)
         if sum(rows) != shard.rows:
             raise TrainingError(
@@ -92,6 +97,46 @@ def epoch_batches(plans: Sequence[Plan], ranks: Ranks, seed: int, timeout_s: flo
                 reader.close()  # type: ignore[attr-defined]
 
 
+def outgrown(plans: Sequence[Plan], ranks: Ranks, events_per_batch: int) -> str | None:
+    """Say where a row of every rank is more than a batch was to be: more ranks then learn otherwise than fewer."""
+    longest = max((plan.shard.bucket for plan in plans), default=0)
+    if longest * ranks.size <= events_per_batch:
+        return None
+    return (
+        f"training.events_per_batch: {events_per_batch} is less than a row of {longest} events for each of "
+        f"{ranks.size} ranks; a step takes {longest * ranks.size}, and the model is not that of fewer ranks"
+    )
+
+
+def thinned(batches: Iterable[Batch], share: float) -> Iterator[Batch]:
+    """Yield a share of the rows, chosen by their numbers: the same ones whatever ranks and batches they come in.
+
+    Args:
+        batches: of any lengths, in any order.
+        share: of all rows; row numbers are hashes. From 1 on batches come as they are.
+
+    Yields:
+        Rows of one length, joined until there are as many as the first batch of that length had.
+    """
+    if share >= 1:
+        yield from batches
+        return
+    waiting: dict[int, list[Batch]] = {}
+    sizes: dict[int, int] = {}
+    for batch in batches:
+        length = batch.items_BL.shape[1]
+        if not len(batch.row_ids_B):
+            continue
+        size = sizes.setdefault(length, len(batch.row_ids_B))
+        parts = waiting.setdefault(length, [])
+        parts.append(batch.rows((batch.row_ids_B & _LOW_BITS) < int(share * (_LOW_BITS + 1))))
+        if sum(len(part.row_ids_B) for part in parts) >= size:
+            yield Batch.joined(waiting.pop(length))
+    for parts in waiting.values():
+        if any(len(part.row_ids_B) for part in parts):
+            yield Batch.joined(parts)
+
+
 class RowCheck:
     """Counts the rows of one epoch and adds up their numbers, which tells a doubled row from a lost one."""
 
@@ -104,6 +149,12 @@ class RowCheck:
         """Count the rows of a batch; numbers are hashes, so that two sets of rows do not have equal sums."""
         self.rows += len(row_ids_B)
         self._sum += int(row_ids_B.sum())  # wraps around, as the table's own sum does
+
+    def counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Count what passes."""
+        for batch in batches:
+            self.add(batch.row_ids_B)
+            yield batch
 
     def confirm(self, ranks: Ranks, plans: Sequence[Plan]) -> int:
         """Return the rows of all ranks together.

@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -23,9 +22,9 @@ from intentrec.model.job import EpochFigures, RankFigures, TrainingJob, Training
 from intentrec.model.network import IntentNetwork
 from intentrec.model.pace import Pace, epoch_line
 from intentrec.model.patience import Patience
-from intentrec.model.ranks import Ranks, agree_on, cuda_or_cpu, own_threads, repeatable
+from intentrec.model.ranks import Ranks, agree_on, cuda_or_cpu, on_first_rank, own_threads, repeatable
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
-from intentrec.model.schedule import Plan, RowCheck, epoch_batches, plans_of
+from intentrec.model.schedule import Plan, RowCheck, epoch_batches, outgrown, plans_of, thinned
 from intentrec.model.steps import Learnt, Optimiser
 from intentrec.model.targets import terms_of
 from intentrec.model.validation import (
@@ -80,10 +79,12 @@ class _Training:
         self.catalogue = self.catalogue.to(self.device)
         self.label_counts = no_labels(self.network)
         self.best: dict[str, Tensor] = {}
-        self.train = plans_of(job.train, ranks, job.settings.events_per_batch)
-        self.validation = plans_of(job.validation, ranks, job.settings.events_per_batch)
+        sizes = (job.settings.events_per_batch, job.settings.read_timeout_s)
+        self.train = plans_of(job.train, ranks, *sizes)
+        self.validation = plans_of(job.validation, ranks, *sizes)
         if not self.train:
             raise TrainingError("examples: no rows to train on; widen examples.window_days or check the input")
+        self.notes += filter(None, [outgrown(self.train, ranks, job.settings.events_per_batch)])
         self._find_clusters()
         self.optimiser = Optimiser(self.network, self.catalogue, ranks, job.settings, self._learnt())
 
@@ -93,9 +94,7 @@ class _Training:
         while not self._finished():
             self._epoch(self.progress.epoch + 1)
         weights_sha256 = agree_on(self.ranks, self.best)
-        files: tuple[tuple[str, str, int], ...] = ()
-        if self.ranks.rank == 0:
-            files = self._save()
+        files = on_first_rank(self.ranks, self._save, self._num_bytes(), self.job.output)
         return TrainingResult(
             files=self.ranks.gather(files)[0],
             epochs=tuple(self.progress.figures),
@@ -145,8 +144,13 @@ class _Training:
     def _resume(self) -> None:
         """Take up the newest intact checkpoint on rank 0, and give every rank the same numbers."""
         progress, found = self.progress, False
-        if self.ranks.rank == 0:
-            saved, notes = load_newest(Path(self.job.checkpoints), self.job.fingerprint())
+
+        def load() -> tuple[Saved | None, tuple[str, ...]]:
+            return load_newest(Path(self.job.checkpoints), self.job.fingerprint())
+
+        newest = on_first_rank(self.ranks, load, 2 * self._num_bytes(), self.job.checkpoints)
+        if newest is not None:
+            saved, notes = newest
             self.notes += notes
             if saved is not None:
                 progress, found, self.best = saved.progress, True, saved.best
@@ -215,13 +219,19 @@ class _Training:
         if found is None or all(then is None or found < then for then in earlier):
             progress.best_epoch = figures.epoch
             self.best = {name: value.clone() for name, value in self._weights().items()}
-        if self.ranks.rank:
-            return
-        _LOG.info(epoch_line(figures, self._most_epochs()))
+        if self.ranks.rank == 0:
+            _LOG.info(epoch_line(figures, self._most_epochs()))
         if not self.stopped:
-            optimiser = {name: value.cpu() for name, value in self.optimiser.state().items()}
-            saved = Saved(progress, self._weights(), optimiser, self.best)
-            save_checkpoint(Path(self.job.checkpoints), self.job.fingerprint(), saved)
+            on_first_rank(self.ranks, self._save_checkpoint, self._num_bytes(), self.job.checkpoints)
+
+    def _save_checkpoint(self) -> None:
+        optimiser = {name: value.cpu() for name, value in self.optimiser.state().items()}
+        saved = Saved(self.progress, self._weights(), optimiser, self.best)
+        save_checkpoint(Path(self.job.checkpoints), self.job.fingerprint(), saved)
+
+    def _num_bytes(self) -> int:
+        """Return the bytes of a checkpoint: weights, the best ones, and two moments of each."""
+        return sum(4 * value.numel() * value.element_size() for value in self.network.state_dict().values())
 
     def _learn(self, epoch: int) -> tuple[dict[str, float], int, int]:
         """Pass over the training rows once; return mean losses by term, steps skipped, rows of all ranks."""
@@ -260,18 +270,11 @@ class _Training:
     def _judge(self) -> Validation:
         """Judge the network on the validation rows, of many on the same part of them after every epoch."""
         check, rows = RowCheck(), sum(plan.shard.rows for plan in self.validation)
-        steps = math.ceil(sum(plan.steps for plan in self.validation) * min(1.0, _MOST_JUDGED / max(1, rows)))
-
-        def counted() -> Iterator[Batch]:
-            for batch in islice(self._batches(self.validation, 0), steps):
-                check.add(batch.row_ids_B)
-                yield batch
-
+        part = thinned(check.counted(self._batches(self.validation, 0)), _MOST_JUDGED / max(1, rows))
         ranked = self.job.settings.stop_by == "ndcg"
         majority = majority_labels(self.label_counts)
-        judged = validate(self.network, self.catalogue, counted(), majority, self.ranks, ranked=ranked)
-        if rows <= _MOST_JUDGED:
-            check.confirm(self.ranks, self.validation)
+        judged = validate(self.network, self.catalogue, part, majority, self.ranks, ranked=ranked)
+        check.confirm(self.ranks, self.validation)
         return judged
 
     def _batches(self, plans: tuple[Plan, ...], epoch: int) -> Iterator[Batch]:
@@ -284,7 +287,8 @@ class _Training:
 
     def _save(self) -> tuple[tuple[str, str, int], ...]:
         facts = {"label_counts": self.progress.label_counts, "best_epoch": self.progress.best_epoch}
-        facts[_RATE_SHARE] = self.optimiser.rate_share
+        # Not the optimiser's: a training that was resumed after its last epoch has not made a step.
+        facts[_RATE_SHARE] = self.rate_share * self.patience.share(self.progress.figures[:-1])
         artifact = Artifact(self.job.shape, self.best, self.catalogue.to("cpu"), self.vocabulary, facts)
         return save_artifact(Path(self.job.output), artifact)
 

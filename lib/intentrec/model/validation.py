@@ -15,6 +15,7 @@ from intentrec.model.batches import Batch
 from intentrec.model.intents import head_sizes
 from intentrec.model.items import ItemVectors
 from intentrec.model.job import EpochFigures, HeadFigures
+from intentrec.model.losses import judged_at_once
 from intentrec.model.network import IntentNetwork
 from intentrec.model.ranks import OneRank, Ranks
 from intentrec.model.shape import Catalogue, NetworkShape
@@ -22,7 +23,6 @@ from intentrec.model.steps import mixed_precision
 from intentrec.model.targets import ITEM, Targets, targets_of, term_losses, term_weights
 
 PLACES = 10  # of a list that the next item is looked for in
-_BLOCK = 256  # events ranked at once
 LabelCounts = dict[str, Tensor]
 
 
@@ -124,8 +124,9 @@ def next_item_gains(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor) 
         items_N: int64, above 0.
     """
     gains = []
-    for start in range(0, len(items_N), _BLOCK):
-        queries_BQD, items_B = queries_NQD[start : start + _BLOCK].float(), items_N[start : start + _BLOCK]
+    block = judged_at_once(len(vectors.vectors_UD) * queries_NQD.shape[1])
+    for start in range(0, len(items_N), block):
+        queries_BQD, items_B = queries_NQD[start : start + block].float(), items_N[start : start + block]
         scores_BI = (queries_BQD @ vectors.vectors_UD.float().T).amax(dim=1)[:, 1:]  # without padding
         if vectors.bias_U is not None:
             scores_BI = scores_BI + vectors.bias_U[1:]

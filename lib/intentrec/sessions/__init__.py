@@ -3,6 +3,7 @@
 from intentrec.sessions.bots import BotRules
 from intentrec.sessions.building import exploded, sessionize, sessions_to_rebuild
 from intentrec.sessions.layout import REBUILDING, AdaptiveGap, Built, Limits, compare_layout, settings_of
+from intentrec.sessions.past import flagged_as_of
 from intentrec.sessions.splitting import split
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Limits",
     "compare_layout",
     "exploded",
+    "flagged_as_of",
     "sessionize",
     "sessions_to_rebuild",
     "settings_of",

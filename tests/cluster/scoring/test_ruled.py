@@ -8,6 +8,7 @@ import pytest
 from tests.cluster.worlds import artifact_of, histories_of, plan_of, scores_BV
 
 from intentrec.cluster.scoring import load_scorer
+from intentrec.cluster.scoring.cold import ColdStart
 from intentrec.cluster.scoring.columns import FALLBACK, MODEL, PINNED, PRIOR, Users
 from intentrec.cluster.scoring.ruled import Makers, plan_for
 from intentrec.model.inference import Histories
@@ -121,6 +122,24 @@ def test_a_boost_adds_its_logarithm_to_the_logit_and_a_pin_has_the_models_score(
             own = scores[items.tolist().index(9)]
             assert own == pytest.approx(wanted[number, 9] + np.log(20), abs=1e-5)
     assert boosted
+
+
+def test_a_boost_is_as_large_for_users_with_few_events(world):
+    _, plan, users = world
+    nothing = np.zeros((1, NUM_ITEMS + 1), np.float32)
+    cold = ColdStart(events=9, shrink_events=5.0, segments={}, popularity_SV=nothing)  # every user has fewer events
+    users = replace(users, audiences=[np.zeros(0, np.int64)] * NUM_USERS, segments=[None] * NUM_USERS)
+    whole = replace(plan, cold=cold, k=NUM_ITEMS - 9)  # so long that the item is in both lists
+    plain = made(replace(whole, rules=rules(row("boost", 9, amount=1.0))), users)
+    boosted = made(replace(whole, rules=rules(row("boost", 9, amount=20.0))), users)
+    compared = 0
+    for user, (items, scores, _, _) in plain.items():
+        found, more, _, _ = boosted[user]
+        if 9 in items and 9 in found:
+            gained = more[found.tolist().index(9)] - scores[items.tolist().index(9)]
+            assert gained == pytest.approx(np.log(20), abs=1e-5)
+            compared += 1
+    assert compared > 9
 
 
 def test_candidates_that_a_limit_kept_off_are_counted_by_rule(world):

@@ -104,6 +104,8 @@ class ListMaker:
             rows = few[(events_B[few] == events) & (segments_B[few] == segment)]
             trust = events / (events + cold.shrink_events)
             popular_V = torch.from_numpy(cold.popularity_SV[segment, : self._num_known])
+            if self._plan.boost_V is not None:  # else trust would shrink it: odds of 100 for one event became 2
+                popular_V = popular_V + torch.from_numpy(self._plan.boost_V[: self._num_known])
             bias_V = trust * self._mixed_V + (1 - trust) * popular_V
             own = trust * queries_BQD[torch.from_numpy(rows)]
             added = added_to(self._plan, [users.items[row] for row in rows], self._num_known - 1)

@@ -35,7 +35,8 @@ class ScoringPlan:
         fields: the event features in ``histories``.
         items: ids; place i holds the item of index i.
         prior: of the model; None without one.
-        bias_V: float32, the prior's, added to the model's scores.
+        bias_V: float32, the prior's and the rules', added to the model's scores.
+        boost_V: float32, the part of it that is the rules', which a user with few events gets in full too; None: none.
         allowed: bool [V], whether an item may be recommended.
         filler: item indices that fill short lists, best first; all may be recommended.
         filler_scores: float32 of the same, never rising.
@@ -65,6 +66,7 @@ class ScoringPlan:
     filler_counts: Indices | None = None
     sources: Mapping[str, LastItems] = field(default_factory=dict)
     view: View | None = None
+    boost_V: NDArray[np.float32] | None = None
 
     @property
     def pool(self) -> int:

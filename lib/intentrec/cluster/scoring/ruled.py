@@ -31,9 +31,10 @@ def plan_for(plan: ScoringPlan, reader: Reader) -> ScoringPlan:
     bias_V = view.bias(len(plan.items))
     free_V = np.isfinite(bias_V)
     reranking = plan.reranking and replace(plan.reranking, young_V=plan.reranking.young_V & free_V)
-    boosted_V = plan.bias_V if view.factors_V is None else plan.bias_V + np.where(free_V, bias_V, np.float32(0))
+    boost_V = None if view.factors_V is None else np.where(free_V, bias_V, np.float32(0))
     return replace(
-        plan, reranking=reranking, allowed=free_V, view=view, bias_V=boosted_V, filler=filler,
+        plan, reranking=reranking, allowed=free_V, view=view, filler=filler, boost_V=boost_V,
+        bias_V=plan.bias_V if boost_V is None else plan.bias_V + boost_V,
         filler_scores=plan.filler_scores[np.isin(plan.filler, filler)],
     )  # fmt: skip
 

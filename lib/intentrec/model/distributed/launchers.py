@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from intentrec.errors import SetupError
+from intentrec.model.distributed.loopback import few_variables, on_loopback
 from intentrec.model.distributed.notes import Notes
+from intentrec.model.ranks import cores
 
 _LOG = logging.getLogger("intentrec.model")
 _LOOK_S = 0.5  # between two looks at the notes
@@ -50,9 +53,8 @@ def run_local(entry: Entry, how: Launch) -> list[Any]:
     """Run ``entry`` in processes of this machine, by horovodrun over the loopback interface."""
     from horovod.runner import run
 
-    before = dict(os.environ)
-    os.environ.update(_settings(how))  # horovodrun hands its own environment to the ranks
-    try:
+    assert how.notes is not None
+    with on_loopback(), few_variables(Path(how.notes), _settings(how)):  # horovodrun writes them on command lines
         results: list[Any] = run(
             entry,
             num_proc=how.workers,
@@ -61,9 +63,6 @@ def run_local(entry: Entry, how: Launch) -> list[Any]:
             network_interfaces=[_loopback()],
             disable_cache=True,
         )
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
     return results
 
 
@@ -136,7 +135,7 @@ def watched(notes: Notes, how: Launch) -> Iterator[None]:
 
 def lowest_threads(workers: int) -> int:
     """Return the threads of a rank where all ranks share this machine's cores."""
-    return max(1, (os.cpu_count() or 1) // workers)
+    return max(1, cores() // workers)
 
 
 def _hand_on(notes: Notes) -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import torch
 from intentrec.errors import ConfigError, IntentrecError, SetupError, TrainingError
 from intentrec.model.distributed.horovod_ranks import HorovodRanks
 from intentrec.model.distributed.launchers import LAUNCHERS, Launch, lowest_threads, watched
+from intentrec.model.distributed.loopback import take_environment
 from intentrec.model.distributed.notes import Notes, leave_failure, leave_start, log_into
 from intentrec.model.ranks import OneRank, Ranks
 
@@ -53,7 +54,7 @@ def launch(
         notes = Notes(Path(folder), how.workers)
         try:
             with watched(notes, how):
-                return LAUNCHERS[how.launcher](entry, how)
+                return LAUNCHERS[how.launcher](entry, replace(how, notes=folder))
         except Exception as error:
             raise notes.failure() or _failure(error, how) from error
 
@@ -94,6 +95,7 @@ class _RankEntry:
     def __call__(self) -> Any:
         torch.set_num_threads(self.threads)
         folder, rank = Path(self.notes), int(os.environ.get("HOROVOD_RANK", "0"))
+        take_environment(folder)
         try:
             ranks = HorovodRanks(self.how.stall_timeout_s)
             leave_start(folder, rank)
