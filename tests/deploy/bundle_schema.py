@@ -51,6 +51,7 @@ class NewCluster(Strict):
     num_workers: int
     data_security_mode: Literal["SINGLE_USER", "USER_ISOLATION"]
     spark_conf: dict[str, str]
+    spark_env_vars: dict[str, str] = {}
     custom_tags: dict[str, str]
     init_scripts: list[InitScript]
 
