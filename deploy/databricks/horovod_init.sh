@@ -14,6 +14,7 @@ mkdir -p "$wheels"
 "$pip" install --quiet numpy==1.26.4 pyarrow==14.0.2 'pandas>=2.3,<3' torch==2.13.0 safetensors 'pydantic>=2.9,<3' \
   pyyaml rich jinja2 matplotlib
 "$pip" install --quiet --no-deps petastorm==0.12.1
+# Python 3.12 has no distutils, which petastorm imports: setuptools brings it.
 "$pip" install --quiet dill diskcache future psutil pyzmq fsspec cloudpickle 'setuptools<81' cmake
 
 if ! ls "$wheels"/horovod-0.28.1-*.whl >/dev/null 2>&1; then

@@ -8,20 +8,25 @@ import os
 import re
 import runpy
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 from pyspark.sql import SparkSession
 from tests.deploy.bundle_schema import Bundle, Job
 from tests.running import ROOT, Flow
 
 from intentrec.config import STAGES
+from intentrec.config.keeping import ErasureConfig
+from intentrec.doctor.packages import check_python
 
 DATABRICKS, KUBERNETES = ROOT / "deploy" / "databricks", ROOT / "deploy" / "kubernetes"
 JOBS = sorted((DATABRICKS / "resources").glob("*.job.yml"))
 SCHEMAS = Path(os.environ.get("INTENTREC_SCHEMAS", ROOT / "build" / "doors" / "schemas" / "bin" / "python"))
+PYTHON_OF_RUNTIME = {"17.3": "3.12"}  # Databricks' release notes, "System environment"
 READ_JOBS = """
 import json, sys, yaml
 from databricks.bundles.jobs import Job
@@ -162,8 +167,53 @@ def test_the_timer_starts_the_service_which_runs_a_file_that_exists():
     file = re.search(r"^ExecStart=\S+python (\S+) --config", service, re.MULTILINE)
     assert file
     assert (ROOT / file[1]).is_file()
-    assert "RestartPreventExitStatus=2 3 5 6" in service
+    assert "RestartPreventExitStatus=2 3 5 6\n" in service  # 7 is tried again: a storage may be back by then
     assert "Persistent=true" in (folder / "intentrec.timer").read_text()
+
+
+def test_a_night_that_fails_twice_is_not_tried_a_third_time_and_the_next_one_starts():
+    service = (ROOT / "deploy" / "systemd" / "intentrec.service").read_text()
+    values = dict(re.findall(r"^(\w+)=(.+)$", service, re.MULTILINE))
+    hours = {"h": 1.0, "min": 1 / 60}
+    limit, tried, pause = (
+        float(number) * hours[unit]
+        for name in ("StartLimitIntervalSec", "TimeoutStartSec", "RestartSec")
+        for number, unit in re.findall(r"^(\d+)(h|min)$", values[name])
+    )
+    assert values["StartLimitBurst"] == "2"
+    assert 2 * (tried + pause) < limit < 24 - 5 / 60  # the timer's RandomizedDelaySec
+
+
+def test_a_night_filled_in_is_started_as_the_schedule_starts_its_own():
+    given = applications()
+    backfill, nightly = given["backfill"]["spec"], given["nightly"]["spec"]["template"]
+    place = backfill["arguments"].index("--run-date")
+    assert [*backfill["arguments"][:place], *backfill["arguments"][place + 2 :]] == nightly["arguments"]
+    for part in ("sparkConf", "sparkVersion", "image", "volumes", "driver", "executor"):
+        assert backfill[part] == nightly[part], part
+
+
+def test_every_door_has_a_place_for_the_key_of_erased_users_and_opens_without_it():
+    name = ErasureConfig().key_variable
+    service = (ROOT / "deploy" / "systemd" / "intentrec.service").read_text()
+    assert re.search(rf"^# {name}=.*\nEnvironmentFile=-/etc/intentrec/env$", service, re.MULTILINE)
+    for application in applications().values():
+        spec = application["spec"].get("template", application["spec"])
+        (variable,) = [variable for variable in spec["driver"]["env"] if variable["name"] == name]
+        assert variable["valueFrom"]["secretKeyRef"]["optional"] is True
+    (tables,) = [cluster.new_cluster for cluster in jobs()["nightly"].job_clusters]
+    assert tables.spark_env_vars == {name: "${var.erasure_key}"}
+    assert "secrets/" not in bundle().variables["erasure_key"].default  # one that is not there stops the cluster
+
+
+def test_the_wheel_can_be_installed_on_the_runtime_of_the_bundle():
+    runtime = re.match(r"(\d+\.\d+)\.x-", bundle().variables["spark_version"].default)
+    assert runtime is not None
+    python = PYTHON_OF_RUNTIME[runtime[1]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert SpecifierSet(project["requires-python"]).contains(f"{python}.0")
+    assert check_python((*map(int, python.split(".")), 0)).level != "FAIL"
+    assert f"Python {python}" in bundle().variables["spark_version"].description
 
 
 def test_the_tools_of_make_doors_are_pinned():

@@ -5,7 +5,16 @@ from intentrec.doctor.packages import check_packages, check_python, installed
 
 def test_what_is_installed_here_was_run_together():
     assert [finding.level for finding in check_packages(installed(), 2)] == ["PASS"]
-    assert check_python((3, 11, 7)).level == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [((3, 10, 9), "FAIL"), ((3, 11, 0), "PASS"), ((3, 12, 3), "WARN"), ((3, 13, 0), "FAIL"), ((2, 7, 18), "FAIL")],
+)
+def test_the_python_of_the_lock_passes_and_the_one_that_databricks_has_is_a_warning(version, level):
+    found = check_python(version)
+    assert found.level == level
+    assert ("not tested here" in found.found) == (level == "WARN")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def _horovod_of_another_torch(place: Path) -> Any:
 
 
 def _python(place: Path) -> Any:
-    return [packages.check_python((3, 12, 1))]
+    return [packages.check_python((3, 13, 1))]
 
 
 def _clock(place: Path) -> Any:
@@ -195,7 +195,7 @@ def _port(place: Path) -> Any:
         (_numpy, "numpy 2.1.0 breaks pyarrow 14", "install numpy==1.26.4", 7),
         (_no_horovod, "horovod is not installed", "make install", 7),
         (_horovod_of_another_torch, "horovod.torch cannot be imported: ImportError", "build it against the torch", 7),
-        (_python, "is 3.12.1, wanted 3.11", "make PYTHON=python3.11", 7),
+        (_python, "is 3.13.1, wanted 3.11", "make PYTHON=python3.11", 7),
         (_clock, "a file was changed at 2026-01-03", "set the clock", 7),
         (_port, "spark.driver.port: port", "end what listens there", 7),
     ],
