@@ -2,7 +2,7 @@
 
     python deploy/last_night.py --config FILE [flags of jobs/nightly.py, but --run-date]
 
-The day is that of the config: it ends at ``day_starts_at`` in ``timezone``.
+The day is that of the config, ``--set`` included: it ends at ``day_starts_at`` in ``timezone``.
 """
 
 import argparse
@@ -34,9 +34,11 @@ def command(argv: Sequence[str], now: datetime) -> list[str]:
     """
     parser = argparse.ArgumentParser(prog="deploy/last_night.py", allow_abbrev=False)
     parser.add_argument("--config", type=Path, required=True, help="the YAML file; all other flags go to nightly.py")
+    parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="A.B=C", help="override a key")
     flags, others = parser.parse_known_args(argv)
-    day = last_day(load_config(flags.config), now)
-    return ["--config", str(flags.config), "--run-date", day.isoformat(), *others]
+    day = last_day(load_config(flags.config, flags.set), now)
+    overrides = ["--set", *flags.set] if flags.set else []
+    return ["--config", str(flags.config), "--run-date", day.isoformat(), *overrides, *others]
 
 
 if __name__ == "__main__":

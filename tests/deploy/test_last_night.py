@@ -43,9 +43,21 @@ def test_all_other_flags_are_handed_on_and_a_wrong_config_is_named(file):
     assert command(given, now) == [
         "--config", str(file), "--run-date", "2024-05-01", "--set", "training.workers=1", "--strict",
     ]  # fmt: skip
+    several = ["--set", "model.width=8", "training.seed=2", "--config", str(file), "--debug", "--set", "timezone=UTC"]
+    assert command(several, now)[4:] == [*several[:3], "timezone=UTC", "--debug"]
     file.write_text("warehouse: w\n")
     with pytest.raises(ConfigError, match="input"):
         command(["--config", str(file)], now)
+
+
+def test_the_day_is_that_of_the_config_with_what_is_set(file):
+    now = datetime(2024, 5, 2, 0, 30, tzinfo=UTC)  # in Berlin half past two: its day has ended, at 02:00
+    flags = ["--config", str(file)]
+    assert command(flags, now)[3] == "2024-05-01"
+    assert command([*flags, "--set", "timezone=UTC"], now)[3] == "2024-04-30"
+    assert command([*flags, "--set", "timezone=UTC", "day_starts_at=00:30"], now)[3] == "2024-05-01"
+    with pytest.raises(ConfigError, match="time_zone: unknown key"):
+        command([*flags, "--set", "time_zone=UTC"], now)
 
 
 def test_it_starts_the_night_of_that_day_in_its_own_process(tmp_path, file):
