@@ -49,6 +49,15 @@ def test_one_line_says_what_was_wanted(flags, code, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["2024-W18-3", "20240501", "2024-02-30", "1.5.2024"])
+def test_a_run_date_is_read_as_the_jobs_read_it(text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_doctor(["--config", "a.yaml", "--run-date", text])
+    assert ended.value.code == 2
+    wanted = f"jobs/doctor.py: argument --run-date: must be a day as YYYY-MM-DD, is '{text}'; see --help\n"
+    assert capsys.readouterr().err == wanted
+
+
 def test_a_fault_of_the_system_that_the_jobs_name_is_named_here_too(monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")

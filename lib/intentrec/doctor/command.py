@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from intentrec.doctor.display import show
 from intentrec.doctor.examination import examine
 from intentrec.doctor.findings import exit_code_of
 from intentrec.errors import ConfigError, IntentrecError, SetupError
-from intentrec.ledger.command import translated
+from intentrec.ledger.command import JobParser, day_of, translated
 from intentrec.starter import config_page, suggest, write_gap_plot
 
 _PLOT = Path("session_gaps.png")
@@ -64,13 +64,13 @@ def _suggest(pattern: str, out: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = JobParser(
         prog="jobs/doctor.py",
         allow_abbrev=False,
         description="Check all that a night needs before a cluster is paid for; or propose a config for raw logs.",
     )
     parser.add_argument("--config", type=Path, help="the YAML file to examine, see deploy/conf/reference.yaml")
-    parser.add_argument("--run-date", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: today, UTC")
+    parser.add_argument("--run-date", type=day_of, metavar="YYYY-MM-DD", help="default: today, UTC")
     parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="A.B=C", help="override a key")
     parser.add_argument("--suggest-config", metavar="GLOB", help="read a sample of these logs, print a complete config")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the suggested config there, its plot beside it")

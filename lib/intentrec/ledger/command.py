@@ -69,11 +69,12 @@ def run_job(
         )
     flags = parser.parse_args(argv)
     if reproduce is not None and flags.reproduce is not None:
-        return _guarded(lambda: reproduce(stages, _command(flags), flags.reproduce), flags.debug)
-    return _guarded(lambda: _run(stages, _command(flags), after), flags.debug)
+        return guarded(lambda: reproduce(stages, command_of(flags), flags.reproduce), flags.debug)
+    return guarded(lambda: _run(stages, command_of(flags), after), flags.debug)
 
 
-def _guarded(action: Callable[[], None], debug: bool) -> int:
+def guarded(action: Callable[[], None], debug: bool) -> int:
+    """Do it; return 0, or the exit code of the error that ended it, of which one line is printed."""
     try:
         with log_to_terminal():
             action()
@@ -107,7 +108,7 @@ def _run(stages: Sequence[Stage], command: Command, after: Callable[[Run], None]
 def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     nightly = len(stages) > 1
     name = "nightly" if nightly else stages[0].name
-    parser = _parser_of(name)
+    parser = parser_of(name)
     parser.add_argument("--strict", action="store_true", help="exit 5 where the gate refuses the challenger")
     parser.add_argument(
         "--rebuild", action="store_true", help="run although finished; allow a changed gap, time zone or mapping"
@@ -121,11 +122,12 @@ def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     return parser
 
 
-def _parser_of(name: str, description: str | None = None) -> "_Parser":
-    parser = _Parser(prog=f"jobs/{name}.py", description=description, allow_abbrev=False)
+def parser_of(name: str, description: str | None = None) -> "JobParser":
+    """Return a parser with the flags that every job has."""
+    parser = JobParser(prog=f"jobs/{name}.py", description=description, allow_abbrev=False)
     parser.add_argument("--config", type=Path, required=True, help="the YAML file, see deploy/conf/reference.yaml")
     parser.add_argument(
-        "--run-date", type=_run_date, required=True, metavar="YYYY-MM-DD", help="sees all events before its end"
+        "--run-date", type=day_of, required=True, metavar="YYYY-MM-DD", help="sees all events before its end"
     )
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="A.B=C", help="override a key; the later wins"
@@ -134,14 +136,20 @@ def _parser_of(name: str, description: str | None = None) -> "_Parser":
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
+class JobParser(argparse.ArgumentParser):
     """argparse writes the usage, many lines long, before its error: one line says it."""
 
     def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and one line that names the flag."""
         self.exit(ConfigError.exit_code, f"{self.prog}: {message}; see --help\n")
 
 
-def _run_date(text: str) -> date:
+def day_of(text: str) -> date:
+    """Read a run date.
+
+    Raises:
+        ArgumentTypeError: it is no day written as YYYY-MM-DD.
+    """
     try:
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):  # fromisoformat alone takes weeks too: 2024-W01-1
             raise ValueError
@@ -150,7 +158,12 @@ def _run_date(text: str) -> date:
         raise argparse.ArgumentTypeError(f"must be a day as YYYY-MM-DD, is {text!r}") from None
 
 
-def _command(flags: argparse.Namespace) -> Command:
+def command_of(flags: argparse.Namespace) -> Command:
+    """Load the config that the flags name, and return it with them.
+
+    Raises:
+        ConfigError: a key is unknown or its value is refused.
+    """
     given = vars(flags)
     return Command(
         config=load_config(flags.config, flags.set),

@@ -11,7 +11,7 @@ from pyspark.sql import Row
 
 from intentrec import __version__
 from intentrec.crashes import crash_point
-from intentrec.ledger.command import _command, _guarded, _parser_of
+from intentrec.ledger.command import command_of, guarded, parser_of
 from intentrec.ledger.opening import open_run
 from intentrec.ledger.run import Run
 from intentrec.tables import RUNS
@@ -40,14 +40,14 @@ class Errand:
 
 def run_errand(errand: Errand, argv: Sequence[str] | None = None) -> int:
     """Run the job with the flags of its command line; return the exit code (argparse itself exits with 2)."""
-    parser = _parser_of(errand.name)
+    parser = parser_of(errand.name)
     errand.flags(parser)
     flags = parser.parse_args(argv)
-    return _guarded(lambda: _perform(errand, flags), flags.debug)
+    return guarded(lambda: _perform(errand, flags), flags.debug)
 
 
 def _perform(errand: Errand, flags: argparse.Namespace) -> None:
-    with open_run(_command(flags), locked=errand.alone) as run:
+    with open_run(command_of(flags), locked=errand.alone) as run:
         run.enter(errand.name)
         crash_point(f"{errand.name}:start")
         counters = errand.body(run, flags)
