@@ -86,8 +86,8 @@ def _with_spark(config: Config) -> Iterator[Finding]:
         num_slots = slots(spark, workers)
         room = "executors that come and go" if num_slots is None else f"{num_slots} slots"
         yield passed("spark", f"{spark.version} on {spark.sparkContext.master} with Delta, {room}")
-        if num_slots is not None and 1 < num_slots < workers:
-            remedy = f"set training.workers to {num_slots}, or give the cluster more cores"
+        if workers > 1 and num_slots is not None and num_slots < workers:  # one rank takes no slot, as in train_model
+            remedy = f"set training.workers to {max(1, num_slots)}, or give the cluster more cores"
             yield misconfigured("slots", f"training.workers {workers}, but Spark has {num_slots} slots", remedy)
         warehouse = Warehouse(spark, config.warehouse, in_catalog=is_catalog(config.warehouse))
         yield from check_tables(warehouse, config)
