@@ -1,7 +1,14 @@
 """The faults of inputs are planted in tests/jobs/test_doctor.py; here is what is no fault."""
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
+
+import pytest
 
 from intentrec.config import load_config
 from intentrec.doctor import inputs
@@ -72,6 +79,35 @@ def test_what_may_not_be_read_fails_and_is_named(tmp_path, monkeypatch):
             _, found = checked(tmp_path, [row()], "input.items={path: c.yaml, format: csv, columns: {item_id: id}}")
         assert [(finding.level, finding.check) for finding in found.findings] == [("FAIL", "input")] * 2
         assert found.findings[0].found == "input.events.0.path: /logs/private cannot be read: Permission denied"
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Become nobody for a moment: root may read any file."""
+    own = os.geteuid()
+    if own == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+
+
+def test_a_file_that_this_user_may_not_read_is_a_fault_of_the_surroundings_and_not_delivered_again():
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        assert checked(place, [row(), row(did="search")])[0] == [("PASS", "input")]
+        config, log = load_config(place / "c.yaml"), place / "logs" / "a.json"
+        log.chmod(0o000)
+        with somebody_else():
+            if not os.path.exists(log):  # noqa: PTH110 Path.exists raises
+                pytest.skip("nobody may enter the folder of temporary files")
+            (found,) = check_inputs(config, DAY).findings
+            uid = os.geteuid()
+    assert found.found == f"input.events.0.path: {log} cannot be read: Permission denied"
+    assert (found.level, found.remedy, found.exit_code) == ("FAIL", f"let user {uid} read it (chown, chmod)", 7)
+    assert uid != 0
 
 
 def test_a_file_without_rows_is_a_warning(tmp_path):

@@ -158,7 +158,7 @@ def test_the_head_of_a_file_is_read_without_its_end_and_damage_is_told(tmp_path)
     (tmp_path / "a.csv.gz").write_bytes(packed[:-9])
     with pytest.raises(DamagedFileError, match="cannot be read"):
         read_head(str(tmp_path / "a.csv.gz"), asked, 3)
-    with pytest.raises(DamagedFileError, match="cannot be read"):
+    with pytest.raises(FileNotFoundError):  # what cannot be opened is not for that a damaged file
         read_head(str(tmp_path / "none.csv"), asked, 3)
     (tmp_path / "b.csv").write_text("who\nann\n")
     with pytest.raises(ForeignFileError, match="column 'user'"):

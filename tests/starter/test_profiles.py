@@ -1,6 +1,6 @@
 import pytest
 
-from intentrec.starter.profiles import micros, profile
+from intentrec.starter.profiles import any_micros, micros, profile
 
 MAY = 1_714_521_600  # 2024-05-01
 
@@ -33,6 +33,22 @@ def test_figures_of_a_column():
 
 
 @pytest.mark.parametrize(
+    ("texts", "midnights", "clock"),
+    [
+        (["2024-05-01", "2024-05-02"], True, False),
+        (["2024-05-01T00:00:00Z", "2024-05-02 00:00", "2024-05-03 00:00:00.000 UTC"], True, False),
+        (["2024-05-01", "2024-05-02 09:30:00"], False, False),
+        (["09:30", "23:59:59", "7:05:00.25"], False, True),
+        (["24:00", "9:60"], False, False),
+        ([], False, False),
+    ],
+)
+def test_days_alone_and_times_of_day_are_told_from_whole_times(texts, midnights, clock):
+    found = profile("t", 0, texts)
+    assert (found.midnights, found.clock) == (midnights, clock)
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("visitorId", {"visitor", "id"}),
@@ -59,7 +75,16 @@ def test_a_name_is_split_into_words(name, words):
         ("noon", "iso", "UTC", None),
         ("inf", "s", None, None),
         (None, "s", None, None),
+        ("2024-W18-3", "iso", "UTC", None),
+        ("20240501", "iso", "UTC", None),
+        ("1_714_521_600", "s", None, None),
+        ("1950-01-01", "iso", "UTC", None),
     ],
 )
 def test_a_text_becomes_an_instant_or_nothing(text, unit, zone, wanted):
     assert micros(text, unit, zone) == wanted
+
+
+def test_an_instant_of_any_year_can_be_asked_for():
+    assert any_micros("1970-01-02", "iso", "UTC") == 86_400e6
+    assert any_micros("12", "ms", None) == 12_000

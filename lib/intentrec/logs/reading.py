@@ -198,18 +198,19 @@ def read_head(path: str, asked: Asked, most_rows: int) -> list[dict[str, str | N
     """Return the first rows of a file on this machine, for a look at them: ``reason`` and the texts of ``asked``.
 
     Raises:
-        DamagedFileError: the file cannot be opened or read so far.
+        OSError: the file cannot be opened: its content may be sound.
+        DamagedFileError: it cannot be read so far.
         ForeignFileError: a wanted column is missing.
     """
     rows: list[dict[str, str | None]] = []
-    try:
-        with Path(path).open("rb") as file:
+    with Path(path).open("rb") as file:
+        try:
             for block in _rows_of(file, path, asked):
                 rows += _batch(path, "", block, asked).select(["reason", *asked.names]).to_pylist()
                 if len(rows) >= most_rows:
                     break
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise DamagedFileError(f"cannot be read: {' '.join(str(error).split())}") from None
+        except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+            raise DamagedFileError(f"cannot be read: {' '.join(str(error).split())}") from None
     return rows[:most_rows]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -17,6 +17,8 @@ _NEARLY_ALL = 0.98
 _UTC = ZoneInfo("UTC")
 # A time with the name of its zone behind it, as in "2019-10-01 00:00:00 UTC": what stands before it can be read.
 NAMED_UTC = r"^(\d{4}-\d{2}-\d{2}[T ][0-9:.,]+) ?(?:UTC|GMT)$"
+_MIDNIGHT = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]00:00(?::00(?:[.,]0+)?)? ?(?:Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?")
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Profile:
         time_unit: s, ms, us, ns or iso if nearly all texts are such times within 1990 to 2099; else None.
         has_offset: whether nearly all iso times carry their offset.
         named_utc: whether nearly all are times followed by the word UTC or GMT.
+        midnights: whether nearly all are days, or the midnights at which they begin: no clock stands in them.
+        clock: whether nearly all are times of day, HH:MM or HH:MM:SS.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Profile:
     time_unit: str | None
     has_offset: bool
     named_utc: bool
+    midnights: bool
+    clock: bool
 
     @property
     def num_distinct(self) -> int:
@@ -69,9 +75,13 @@ def profile(name: str, position: int, texts: Sequence[str | None]) -> Profile:
     some = list(islice((text for text in texts if text is not None), 0, None, step))
     numbers = [number for number in map(_number, some) if number is not None]
     size = max(1, len(some))
-    iso = sum(re.match(ISO_TIME, text) is not None for text in some) / size
-    named = sum(re.match(NAMED_UTC, text) is not None for text in some) / size
-    offset = sum(re.search(ISO_OFFSET, text) is not None and len(text) > len("2024-01-01") for text in some) / size
+
+    def share(is_one: Callable[[str], object]) -> float:
+        return sum(bool(is_one(text)) for text in some) / size
+
+    named = share(re.compile(NAMED_UTC).match)
+    is_iso = max(share(re.compile(ISO_TIME).match), named) >= _NEARLY_ALL
+    offset = share(lambda text: len(text) > len("2024-01-01") and re.search(ISO_OFFSET, text))
     return Profile(
         name=name,
         position=position,
@@ -79,11 +89,13 @@ def profile(name: str, position: int, texts: Sequence[str | None]) -> Profile:
         filled=num_filled / max(1, len(texts)),
         counts=counts,
         numeric=len(numbers) / size,
-        whole=sum(re.fullmatch(r"[+-]?\d+", text) is not None for text in some) / size,
+        whole=share(re.compile(r"[+-]?\d+").fullmatch),
         mean_length=sum(map(len, some)) / size,
-        time_unit="iso" if max(iso, named) >= _NEARLY_ALL else _unit(numbers, size),
+        time_unit="iso" if is_iso else _unit(numbers, size),
         has_offset=offset >= _NEARLY_ALL,
         named_utc=named >= _NEARLY_ALL,
+        midnights=share(_MIDNIGHT.fullmatch) >= _NEARLY_ALL,
+        clock=share(_CLOCK.fullmatch) >= _NEARLY_ALL,
     )
 
 
@@ -95,10 +107,13 @@ def micros(text: str | None, unit: str, timezone: str | None) -> float | None:
         unit: s, ms, us, ns or iso.
         timezone: of iso times without an offset.
     """
-    if text is None:
-        return None
-    found = _iso_micros(text, timezone) if unit == "iso" else _scaled(_number(text), unit)
+    found = None if text is None else any_micros(text, unit, timezone)
     return found if found is not None and EARLIEST_US <= found < LATEST_US else None
+
+
+def any_micros(text: str, unit: str, timezone: str | None) -> float | None:
+    """As ``micros``, of any year."""
+    return _iso_micros(text, timezone) if unit == "iso" else _scaled(_number(text), unit)
 
 
 def _scaled(number: float | None, unit: str) -> float | None:
@@ -106,6 +121,8 @@ def _scaled(number: float | None, unit: str) -> float | None:
 
 
 def _iso_micros(text: str, timezone: str | None) -> float | None:
+    if not re.match(ISO_TIME, text):  # fromisoformat reads weeks and times without colons as well, the jobs do not
+        return None
     try:
         instant = datetime.fromisoformat(text.replace(",", ".").upper())
     except ValueError:
@@ -127,7 +144,7 @@ def _unit(numbers: Sequence[float], size: int) -> str | None:
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text)
+        number = float(text if "_" not in text else "nan")  # Python alone reads 1_000
     except ValueError:
         return None
     return number if isfinite(number) else None
