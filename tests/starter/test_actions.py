@@ -14,6 +14,19 @@ def test_actions_are_counted_weighed_and_asked_for_items():
     )
 
 
+@pytest.mark.parametrize(
+    ("actions", "items", "weights"),
+    [
+        (["impression", "impression"], ["i1", "i2"], {"impression": 1.0}),
+        (["impression", "search"], ["i1", None], {"impression": 1.0, "search": 0.0}),
+        (["impression", "view"], ["i1", "i2"], {"impression": 0.0, "view": 1.0}),
+        (["search"], [None], {"search": 0.0}),
+    ],
+)
+def test_where_no_action_counts_those_with_an_item_do(actions, items, weights):
+    assert {action.name: action.weight for action in seen_actions(actions, items)} == weights
+
+
 def test_where_items_have_no_one_shape_any_text_is_an_item():
     found = seen_actions(["view", "view", "like", "like"], ["tea", "b 12", "2-2", "x_y"])
     assert [action.has_item for action in found] == [True, True]

@@ -56,6 +56,18 @@ def test_of_two_clocks_the_one_that_moves_is_taken():
     )
 
 
+def test_a_clock_beside_days_is_neither_a_user_nor_an_item_and_is_named():
+    days, clocks = [f"2024-05-{1 + n % 9:02d}" for n in range(N)], [f"{n % 24:02d}:{n % 60:02d}:00" for n in range(N)]
+    columns = {"date": days, "time": clocks, "u": USERS, "i": ITEMS}
+    profiles = [profile(name, place, texts) for place, (name, texts) in enumerate(columns.items())]
+    roles = roles_of(profiles)
+    assert {field: column.name for field, column in roles.columns.items()} == {
+        "user_id": "u", "item_id": "i", "occurred_at": "date",
+    }  # fmt: skip
+    assert roles.clock == "time"
+    assert roles_of([profile("ts", 9, TIMES), *profiles[1:]]).clock is None  # a whole time needs none
+
+
 def test_ids_as_large_as_times_are_no_times():
     large = [str(1_500_000_000 + n % 90) for n in range(N)]
     found = chosen(item_id=large, user_id=USERS, ts=TIMES)[0]

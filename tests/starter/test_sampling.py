@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from intentrec.errors import InputError
+from intentrec.starter import sampling
 from intentrec.starter.sampling import read_sample, read_stretch
 
 
@@ -57,7 +58,21 @@ def test_parquet_is_read_with_its_structs_and_a_table_by_its_data_files(tmp_path
     assert (of_file.format, of_table.format, of_table.pattern) == ("parquet", "delta", f"{tmp_path}/t")
 
 
-def test_only_columns_of_every_file_are_taken(tmp_path):
+def test_a_key_that_one_json_file_lacks_is_null_there_and_one_that_is_a_list_anywhere_is_left_out(tmp_path):
+    lines(tmp_path, "a.json", [{"user": "x", "item": "i", "tags": "new"}])
+    lines(tmp_path, "b.json", [{"user": "y", "query": "tea", "tags": ["a"]}])
+    sample = read_sample(str(tmp_path))
+    assert sample.columns == {"user": ["x", "y"], "item": ["i", None], "query": [None, "tea"]}
+    assert sample.num_refused == 0
+
+
+def test_of_very_many_keys_the_most_frequent_are_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "_MOST_KEYS", 2)
+    lines(tmp_path, "a.json", [{"user": n, f"once{n}": 1, "item": n} for n in range(5)])
+    assert list(read_sample(str(tmp_path)).columns) == ["user", "item"]
+
+
+def test_only_columns_of_every_csv_file_are_taken(tmp_path):
     (tmp_path / "a.csv").write_text("u,t,old\nx,1,o\n")
     (tmp_path / "b.csv").write_text("u,t,new\nx,1,o\n")
     assert list(read_sample(str(tmp_path)).columns) == ["u", "t"]

@@ -16,7 +16,7 @@ import pytest
 from intentrec.config import Config, load_config
 from intentrec.doctor.inputs import check_inputs
 from intentrec.errors import InputError
-from intentrec.starter import Suggestion, config_page, suggest, suggesting
+from intentrec.starter import Suggestion, config_page, ends, suggest, suggesting
 from intentrec.starter.sampling import read_sample
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -182,6 +182,29 @@ def test_of_a_part_of_a_log_one_day_is_held_out(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("\n".join(["user,item,ts", *rows]) + "\n")
     found = suggest(str(tmp_path / "a.csv"))
     assert (found.sample.whole, found.holdout_days) == (False, 1)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_the_run_date_of_a_part_of_a_log_is_the_last_day_of_all_of_it(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(suggesting, "read_sample", partial(read_sample, most_rows=1000))
+    rows = [f"u{n},i{n % 50},{1_714_521_600 + 86_400 * day + n}" for day in range(60) for n in range(200)]
+    rows.append("u1,i1,1924956061")  # 2030: a clock that runs ahead
+    text = "\n".join(["user,item,ts", *rows]) + "\n"
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    found = suggest(str(tmp_path / name))
+    assert (found.run_date, found.newest_seen) == (date(2024, 6, 29), True)
+    assert found.days == (date(2024, 5, 1), date(2024, 6, 29))
+    assert "CHECK: the end" not in config_page(found)
+
+
+def test_an_end_that_was_not_read_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(suggesting, "read_sample", partial(read_sample, most_rows=100))
+    monkeypatch.setattr(ends, "_MOST_PACKED_BYTES", 10)
+    text = "".join(f"u{n % 20},i{n % 50},{1_714_521_600 + 3600 * n}\n" for n in range(200))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(f"user,item,ts\n{text}".encode()))
+    found = suggest(str(tmp_path / "a.csv.gz"))
+    assert (found.run_date, found.newest_seen) == (date(2024, 5, 5), False)  # of the hundredth hour
+    assert "# CHECK: the end of the last file was too long to unpack" in config_page(found)
 
 
 def test_another_name_of_the_items_and_what_people_read_are_no_context(tmp_path):

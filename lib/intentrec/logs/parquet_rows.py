@@ -1,7 +1,7 @@
 """Parquet -> rows of texts, so that one set of rules judges every format."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
@@ -30,11 +30,24 @@ def verify_parquet(file: BinaryIO, columns: Mapping[str, str]) -> None:
         raise DamagedFileError(f"not Parquet to its end: {' '.join(str(error).split())}") from None
 
 
-def parquet_rows(file: BinaryIO, path: str, columns: Mapping[str, str], nested: frozenset[str]) -> Iterator[Block]:
+def parquet_rows(
+    file: BinaryIO,
+    path: str,
+    columns: Mapping[str, str],
+    nested: frozenset[str],
+    groups: Sequence[int] | None = None,
+) -> Iterator[Block]:
     """Yield the rows of a Parquet file; the line is the row's number, from 1, and no raw text is kept.
 
     A column that is not in the file may stand in the folder's name as ``column=value``. Time stamps become ISO
     texts: with offset where Parquet holds an instant, without where it holds local time.
+
+    Args:
+        file: opened.
+        path: of the file.
+        columns: our name: their column, or a dotted path.
+        nested: our names that may hold an object or a list, kept as JSON.
+        groups: numbers of the row groups to read, whose rows are then counted from 1; None: all.
 
     Raises:
         ForeignFileError: a wanted column is neither in the file nor in the folder's name, or is a struct, a list or
@@ -44,7 +57,7 @@ def parquet_rows(file: BinaryIO, path: str, columns: Mapping[str, str], nested: 
     opened = _opened(file)
     folders = dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
     first = 1
-    for batch in opened.iter_batches(_ROWS, columns=_present(opened, columns)):
+    for batch in opened.iter_batches(_ROWS, groups, columns=_present(opened, columns)):
         texts_N = [_texts(batch, ours, theirs, folders, ours in nested) for ours, theirs in columns.items()]
         yield Block.of_sound_rows(first, None, texts_N, batch.num_rows)
         first += batch.num_rows

@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from intentrec.starter.roles import ACTION_WORDS, action_word
 
@@ -25,7 +25,8 @@ def seen_actions(actions: Sequence[str | None], items: Sequence[str | None]) -> 
     """Count actions, most frequent first; ties by name.
 
     An action has no item if its rows mostly lack one, or if what stands there does not look like the items of the
-    others: a word where those are numbers, say.
+    others: a word where those are numbers, say. Where no known word counts anything, as in a log of impressions alone,
+    every action with an item counts 1: without a target no model can be trained.
     """
     rows = Counter(action for action in actions if action is not None)
     shapes: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -43,6 +44,8 @@ def seen_actions(actions: Sequence[str | None], items: Sequence[str | None]) -> 
         word = action_word(name)
         weight = 1.0 if word is None else ACTION_WORDS[word]
         found.append(SeenAction(name, count / total, weight if has_item else 0.0, has_item))
+    if not any(action.weight > 0 for action in found):
+        found = [replace(action, weight=1.0) if action.has_item else action for action in found]
     return tuple(found)
 
 

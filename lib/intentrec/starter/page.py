@@ -26,6 +26,14 @@ def _head(found: Suggestion) -> Iterator[str]:
     yield f"#   python jobs/nightly.py --config THIS_FILE --run-date {found.run_date}"
     if found.roles.guessed:
         yield f"# CHECK: no name told the column of {' and '.join(found.roles.guessed)}; chosen by values and order."
+    if not found.newest_seen:
+        yield "# CHECK: the end of the last file was too long to unpack: the log may go on after the run date above."
+    time = found.roles.columns["occurred_at"]
+    if time.midnights:
+        name, clock = scalar(time.name), found.roles.clock
+        yield f"# CHECK: {name} holds days alone: every event would be at midnight, in no order, a session a day."
+        if clock is not None:
+            yield f"# CHECK: {scalar(clock)} looks like its clock: deliver both in one column, as 2024-05-01T09:30:00."
 
 
 def _sampled(found: Suggestion) -> str:
@@ -54,12 +62,15 @@ def _input(found: Suggestion) -> Iterator[str]:
         yield f"      options: {{{_options(found)}}}"
     yield "  items: null                          # no catalogue: an item is as old as its first event"
     yield from _actions(found)
-    if found.refused_share > _USUAL_SHARE / 2:
-        share = min(1.0, ceil(found.refused_share * 200) / 100)
-        said = f"CHECK: {found.refused_share:.1%} of the sample is unusable"
-    else:
-        share, said = _USUAL_SHARE, f"{found.refused_share:.2%} of the sample is unusable"
-    yield f"  max_rejected_share: {share:g}".ljust(39) + f"# {said}"
+    share = _raised_share(found)
+    digits, check = (2, "") if share is None else (1, "CHECK: ")
+    said = f"{check}{found.refused_share:.{digits}%} of the sample is unusable"
+    yield f"  max_rejected_share: {share or _USUAL_SHARE:g}".ljust(39) + f"# {said}"
+
+
+def _raised_share(found: Suggestion) -> float | None:
+    """Return twice the share of unusable rows, rounded up; None where the usual limits leave room enough."""
+    return min(1.0, ceil(found.refused_share * 200) / 100) if found.refused_share > _USUAL_SHARE / 2 else None
 
 
 def _source(found: Suggestion, field: str, column: Profile) -> str:
@@ -96,6 +107,9 @@ def _stages(found: Suggestion) -> Iterator[str]:
     days = found.holdout_days
     yield f"evaluation: {{holdout_days: {days}, validation_days: {days}, k: {_lengths(found.k)}}}"
     yield f"recommendations: {{k: {found.k}, active_days: {found.active_days}}}"
+    share = _raised_share(found)
+    if share is not None:
+        yield f"monitoring: {{max_quarantine_share: {share:g}}}".ljust(38) + " # as above, or every night would warn"
     yield 'spark: {master: "local[*]"}            # used only where no session is active and spark-submit gives none'
 
 

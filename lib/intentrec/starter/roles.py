@@ -54,10 +54,17 @@ _FEWEST_IDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Our field: their column; ``guessed`` are the fields for which no name spoke, only values and order."""
+    """Which column is which.
+
+    Attributes:
+        columns: our field: their column.
+        guessed: the fields for which no name spoke, only values and order.
+        clock: where the times are days alone, the column that holds times of day, if there is one.
+    """
 
     columns: Mapping[str, Profile]
     guessed: tuple[str, ...]
+    clock: str | None = None
 
 
 def roles_of(profiles: Sequence[Profile]) -> Roles:
@@ -69,7 +76,7 @@ def roles_of(profiles: Sequence[Profile]) -> Roles:
     time = _best(profiles, _time_score)
     if time is None:
         raise _nothing_for("occurred_at", "times: epoch numbers or ISO texts of 1990 to 2099", profiles)
-    left = [column for column in profiles if column is not time and column.time_unit is None]
+    left = [column for column in profiles if column is not time and column.time_unit is None and not column.clock]
     # numbers that happen to lie in the range of times may still be ids, if their name says so
     left += [column for column in profiles if column is not time and column.time_unit not in (None, "iso")]
     left = sorted(left, key=lambda column: column.position)
@@ -89,7 +96,8 @@ def roles_of(profiles: Sequence[Profile]) -> Roles:
         raise _nothing_for("item_id", "ids of items", profiles)
     found = {"user_id": user, "item_id": item, "occurred_at": time}
     found |= {} if action is None else {"action": action}
-    return Roles({**found, **_optional(left, found)}, tuple(guessed))
+    clocks = [column.name for column in profiles if column.clock] if time.midnights else []
+    return Roles({**found, **_optional(left, found)}, tuple(guessed), next(iter(clocks), None))
 
 
 def _nothing_for(field: str, wanted: str, profiles: Sequence[Profile]) -> InputError:

@@ -23,6 +23,7 @@ from intentrec.starter.formats import UNREADABLE, csv_form, format_of, head, is_
 MOST_ROWS = 200_000  # some seconds of reading; small logs are read whole
 MOST_FILES = 40  # spread evenly over all of them, first and last included
 MOST_STRETCH_ROWS = 1_000_000  # of files that follow each other, of two columns alone
+_MOST_KEYS = 200  # of JSON, the most frequent ones: where ids are keys there are as many as ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def read_sample(pattern: str, most_rows: int = MOST_ROWS) -> Sample:
     Raises:
         InputError: no file matches, or the first one has no rows that can be told apart.
     """
-    found, files, is_table = _listed(pattern)
-    chosen = _spread(files)
+    found, files, is_table = list_files(pattern)
+    chosen = spread_files(files)
     format_ = "delta" if is_table else format_of(files[0])
     form = csv_form(files[0]) if format_ == "csv" else None
     names = _names(chosen, format_, form)
@@ -72,7 +73,7 @@ def read_sample(pattern: str, most_rows: int = MOST_ROWS) -> Sample:
     quota = max(1, most_rows // len(chosen))
     read = [_first_rows(file, names, form, quota) for file in chosen]
     blocks = [block for found_in_file, _ in read for block in found_in_file]
-    num_rows, columns = sum(map(len, blocks)), _texts(blocks, names)
+    num_rows, columns = sum(map(len, blocks)), texts_of(blocks, names)
     num_sound = len(next(iter(columns.values()), ()))
     if not num_sound:
         raise InputError(f"{files[0]}: no row of format {format_} can be read, wanted JSON lines, CSV or Parquet")
@@ -91,15 +92,15 @@ def read_stretch(
         return {name: sample.columns[name] for name in columns}
     blocks: list[Block] = []
     left = most_rows
-    for file in _listed(sample.pattern)[1]:
+    for file in list_files(sample.pattern)[1]:
         blocks += _first_rows(file, columns, sample.form, left)[0]
         left = most_rows - sum(map(len, blocks))
         if left <= 0:
             break
-    return _texts(blocks, columns)
+    return texts_of(blocks, columns)
 
 
-def _texts(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, list[str | None]]:
+def texts_of(blocks: Iterable[Block], names: Sequence[str]) -> dict[str, list[str | None]]:
     """Return the columns of the rows that are not refused."""
     texts: dict[str, list[str | None]] = {name: [] for name in names}
     for block in blocks:
@@ -109,7 +110,12 @@ def _texts(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, list[str 
     return texts
 
 
-def _listed(pattern: str) -> tuple[str, list[Path], bool]:
+def list_files(pattern: str) -> tuple[str, list[Path], bool]:
+    """Return the absolute glob, the files that match it, by path, and whether they are those of a Delta table.
+
+    Raises:
+        InputError: no file with content matches.
+    """
     place = Path(pattern).absolute()
     if place.is_dir():
         is_table = (place / "_delta_log").is_dir()
@@ -125,14 +131,18 @@ def _listed(pattern: str) -> tuple[str, list[Path], bool]:
     return found, files, is_table
 
 
-def _spread(files: Sequence[Path]) -> list[Path]:
+def spread_files(files: Sequence[Path]) -> list[Path]:
+    """Return some of the files, evenly spread, first and last included."""
     if len(files) <= MOST_FILES:
         return list(files)
     return [files[number * (len(files) - 1) // (MOST_FILES - 1)] for number in range(MOST_FILES)]
 
 
 def _names(files: Sequence[Path], format_: str, form: CsvForm | None) -> list[str]:
-    """Return the columns that all of the files have, in the order of the first."""
+    """Return the columns that all of the files have, in the order of the first; the keys that any JSON has."""
+    if format_ == "json":
+        # an absent key is a null: a file of searches alone must not hide the items of all others
+        return _keys(json.loads(line) for file in files for line in head(file, "utf-8") if is_object(line))
     listed = [_names_in(file, format_, form) for file in files]
     once = (name for name in listed[0] if name.strip() and listed[0].count(name) == 1)
     return [name for name in once if all(name in names for names in listed[1:])]
@@ -142,8 +152,7 @@ def _names_in(file: Path, format_: str, form: CsvForm | None) -> list[str]:
     if format_ in ("parquet", "delta"):
         schema = pq.ParquetFile(file).schema_arrow
         return [path for field in schema for path in _leaves_of(field)]
-    if form is None:
-        return _keys(json.loads(line) for line in head(file, "utf-8") if is_object(line))
+    assert form is not None
     rows = split(head(file, form.encoding), form.sep)
     return rows[0] if form.header else [f"_c{place}" for place in range(Counter(map(len, rows)).most_common(1)[0][0])]
 
@@ -158,7 +167,7 @@ def _leaves_of(field: Any, prefix: str = "") -> Iterator[str]:
 
 def _keys(objects: Iterable[dict[str, Any]]) -> list[str]:
     """Return the paths of single values; a key that ever holds a list or, elsewhere, an object is left out."""
-    leaves: dict[str, None] = {}
+    leaves: Counter[str] = Counter()
     nested: set[str] = set()
 
     def visit(values: dict[str, Any], prefix: str) -> None:
@@ -170,11 +179,13 @@ def _keys(objects: Iterable[dict[str, Any]]) -> list[str]:
             elif isinstance(value, list):
                 nested.add(path)
             else:
-                leaves.setdefault(path)
+                leaves[path] += 1
 
     for values in objects:
         visit(values, "")
-    return [path for path in leaves if path not in nested]
+    single = Counter({path: rows for path, rows in leaves.items() if path not in nested})
+    kept = {path for path, _ in single.most_common(_MOST_KEYS)}
+    return [path for path in single if path in kept]
 
 
 def _first_rows(file: Path, names: Sequence[str], form: CsvForm | None, quota: int) -> tuple[list[Block], bool]:

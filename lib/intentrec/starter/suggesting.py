@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from intentrec.errors import InputError
 from intentrec.starter.actions import SeenAction, seen_actions
+from intentrec.starter.ends import read_ends
 from intentrec.starter.gaps import Gap, find_gap, pauses_of
 from intentrec.starter.profiles import NAMED_UTC, Profile, micros, profile
 from intentrec.starter.roles import Roles, roles_of
@@ -47,8 +48,9 @@ class Suggestion:
         history_length: events of a user that the model sees.
         active_days: days after which a user gets no list.
         holdout_days: last days that the model is judged on.
-        run_date: the newest day that is nearly whole.
-        days: first and last day of the sample, UTC.
+        run_date: the last day with more than a few events, ends of the files included.
+        newest_seen: whether the end of the last file was read.
+        days: first and last day of the sample, UTC; the last is the run date where the files go on behind the sample.
         num_users: different ones in the sample.
         refused_share: of the rows, that the jobs would put into quarantine.
     """
@@ -67,6 +69,7 @@ class Suggestion:
     active_days: int
     holdout_days: int
     run_date: date
+    newest_seen: bool
     days: tuple[date, date]
     num_users: int
     refused_share: float
@@ -100,7 +103,7 @@ def _suggested(pattern: str) -> Suggestion:
         )
     users, num_users = _numbered(sample.columns[roles.columns["user_id"].name])
     days = [datetime.fromtimestamp(at / 1e6, UTC).date() for at in np.quantile(times_us[sound], (0, 1))]
-    latest = datetime.fromtimestamp(float(np.quantile(times_us[sound], 1 - _FUTURE_SHARE)) / 1e6, UTC)
+    latest, newest_seen = _latest(sample, time, (unit, timezone), times_us[sound])
     context = [column for column in _context(profiles, roles) if not _is_alias(sample, column, roles)]
     num_items = len({item for item in sample.columns[roles.columns["item_id"].name] if item is not None})
     return Suggestion(
@@ -118,7 +121,8 @@ def _suggested(pattern: str) -> Suggestion:
         active_days=90,
         holdout_days=_holdout_days(users[sound], times_us[sound], latest) if sample.whole else 1,
         run_date=latest.date(),
-        days=(days[0], days[1]),
+        newest_seen=newest_seen,
+        days=(days[0], max(days[1], latest.date())),
         num_users=num_users,
         refused_share=1 - float(sound.sum()) / sample.num_rows,
     )
@@ -150,6 +154,26 @@ def _judged(
     return times_us, np.array(sound) & ~np.isnan(times_us)
 
 
+def _latest(
+    sample: Sample, column: Profile, time: tuple[str, str | None], times_us: npt.NDArray[np.float64]
+) -> tuple[datetime, bool]:
+    """Return the instant behind which few events lie, and whether the last file was read to its end.
+
+    A sample holds the first rows of a file. Where a file goes on, for a day or a year, its end counts as well.
+    """
+    latest_us = float(np.quantile(times_us, 1 - _FUTURE_SHARE))
+    texts: list[str | None] = []
+    newest_seen = True
+    if not sample.whole:
+        texts, newest_seen = read_ends(sample, column.name)
+    instants = [_micros(text, *time, cut=column.named_utc) for text in texts]
+    ends_us = [at for at in instants if at is not None]
+    if ends_us:
+        # of few rows too one clock that runs ahead is no last day
+        latest_us = max(latest_us, float(np.quantile(ends_us, 1 - _FUTURE_SHARE, method="lower")))
+    return datetime.fromtimestamp(latest_us / 1e6, UTC), newest_seen
+
+
 def _gap(sample: Sample, roles: Roles, unit: str, timezone: str | None) -> Gap:
     user, time = roles.columns["user_id"], roles.columns["occurred_at"]
     texts = read_stretch(sample, (user.name, time.name))
@@ -174,7 +198,7 @@ def _numbered(texts: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], int]:
 
 def _context(profiles: Sequence[Profile], roles: Roles) -> list[Profile]:
     """Return the columns that look like categories: several values, each met often, none a long text."""
-    taken = {column.name for column in roles.columns.values()}
+    taken = {roles.clock, *(column.name for column in roles.columns.values())}
     return [
         column
         for column in profiles
