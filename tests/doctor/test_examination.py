@@ -48,7 +48,7 @@ def test_spark_that_does_not_start_is_a_fault(tmp_path: Path, monkeypatch):
         ("{workers: 3}", 2, True),
         ("{workers: 2}", 1, True),
         ("{workers: 2}", 0, True),
-        ("{workers: 1, launcher: single}", 0, False),
+        ("{workers: 1}", 0, False),
         ("{workers: 3, launcher: local}", 1, False),
     ],
 )

@@ -187,6 +187,7 @@ def test_of_a_part_of_a_log_one_day_is_held_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
 def test_the_run_date_of_a_part_of_a_log_is_the_last_day_of_all_of_it(tmp_path, monkeypatch, name):
     monkeypatch.setattr(suggesting, "read_sample", partial(read_sample, most_rows=1000))
+    monkeypatch.setattr(ends, "_MOST_ROWS", 100)
     rows = [f"u{n},i{n % 50},{1_714_521_600 + 86_400 * day + n}" for day in range(60) for n in range(200)]
     rows.append("u1,i1,1924956061")  # 2030: a clock that runs ahead
     text = "\n".join(["user,item,ts", *rows]) + "\n"
