@@ -13,14 +13,16 @@ _POLL_S = 0.25
 
 def watched(command: list[str], folder: Path) -> tuple[str, float]:
     """Run a command to its end; return what it printed, and the most memory of its tree, in MB."""
-    with (folder / "stdout").open("w+") as out:
-        with subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT) as child:
+    with (folder / "stdout").open("w+") as out, (folder / "stderr").open("w+") as err:
+        with subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT) as child:
             peak = 0.0
             while child.poll() is None:
                 peak = max(peak, sum(map(_pss_mb, [child.pid, *_below(child.pid)])))
                 time.sleep(_POLL_S)
         if child.returncode:
-            sys.exit(f"{' '.join(command)} ended with {child.returncode}")
+            err.seek(0)
+            said = err.read().strip().splitlines() or ["nothing was said"]
+            sys.exit(f"{' '.join(command)} ended with {child.returncode}: {said[-1]}")
         out.seek(0)
         return out.read(), peak
 

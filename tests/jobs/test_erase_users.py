@@ -134,9 +134,7 @@ def test_users_leave_everything_and_raw_logs_do_not_bring_them_back(
     refused = {row["raw"] for row in rows_of(copy.warehouse, EVENTS_QUARANTINE) if "again" in row["source_file"]}
     assert sum("u06" in raw for raw in refused) == 2
     monkeypatch.delenv("INTENTREC_ERASURE_KEY")  # without the key nobody would be recognised
-    assert (
-        ingest(copy, *flags, "input.max_files_gone_share=1", "--rebuild") == 7
-    )  # without the key nobody would be recognised
+    assert ingest(copy, *flags, "input.max_files_gone_share=1", "--rebuild") == 7
 
 
 @pytest.fixture
