@@ -156,8 +156,7 @@ def _draw_sessions(rng: np.random.Generator, spec: Spec) -> pd.DataFrame:
     # A session begins at its time, or more than a gap after the one before it: a running maximum, person by person.
     room_S = np.cumsum(lasts_S + spec.gap_minutes * MINUTE_MS + 1)
     room_S = np.concatenate(([0], room_S[:-1]))
-    far = (start_S.max() + room_S[-1] + 1) * user_S.astype(np.int64)
-    start_S = np.maximum.accumulate(start_S - room_S + far) - far + room_S
+    start_S = pd.Series(start_S - room_S).groupby(user_S).cummax().to_numpy() + room_S
     category_S = (user_S * 7 + np.where(rng.random(number) < 0.3, rng.integers(1, spec.categories, number), 0)) % (
         spec.categories
     )
