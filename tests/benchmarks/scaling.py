@@ -4,7 +4,7 @@ At 30 million only the stages that touch every event run, ingest to examples: wh
 takes hours on two cores.
 
 Every size is a first night on a log of eight days by generate_logs.py, a twentieth as many users and a hundredth as
-many items as events. Sessions that would begin after the eighth day are not in it; ``log:events_Nm`` are those that are.
+many items as events. Sessions that would begin after the eighth day are left out; ``log:events_Nm`` are what is there.
 Every stage is a process tree of its own, its start included.
 
 Figures at N million events: ``STAGE:s_Nm``, ``STAGE:peak_mb_Nm`` (of the whole tree; shared pages count once) and
