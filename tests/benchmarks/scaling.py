@@ -1,7 +1,7 @@
 """How every stage of a night grows: 1, 3, 10 and 30 million events, users and items growing with them.
 
 At 30 million only the stages that touch every event run, ingest to examples: what is then trained, judged and scored
-takes hours on two cores.
+takes hours on two cores. They have a heap of 8 GiB there; with the default of 4 build_examples ends for want of memory.
 
 Every size is a first night on a log of eight days by generate_logs.py, a twentieth as many users and a hundredth as
 many items as events. Sessions that would begin after the eighth day are left out; ``log:events_Nm`` are what is there.
@@ -32,6 +32,7 @@ from intentrec.config import STAGES
 
 SIZES = (1, 3, 10, 30)  # millions of events
 WHOLE = 10  # up to this size all stages are measured
+LARGE = "spark: {conf: {spark.driver.memory: 8g}}\n"  # above it
 Costs = dict[str, dict[str, float]]  # of a stage: s (wall time), peak_mb (of its processes); of a table: disk_mb
 PER_EVENT = {
     "s": ("us_per_event", 1e6),
@@ -68,7 +69,7 @@ def main(flags: Flags) -> Measured:
             continue
         with tempfile.TemporaryDirectory(prefix="scaling-") as name:
             stages = STAGES if size <= WHOLE else STAGES[:3]
-            nights[f"{size}m"] = _night(Path(name), size * unit, stages)
+            nights[f"{size}m"] = _night(Path(name), size * unit, stages, CONFIG + LARGE * (size > WHOLE))
         if part:
             part.write_text(json.dumps(nights))
     figures = {
@@ -101,12 +102,12 @@ def _fitted(sizes: list[int], costs: list[float]) -> tuple[float, float]:
     return float(slope), float(fixed)
 
 
-def _night(folder: Path, events: int, stages: tuple[str, ...]) -> Costs:
+def _night(folder: Path, events: int, stages: tuple[str, ...], config: str) -> Costs:
     drawn = folder / "drawn"
     _draw(drawn, events)
     costs: Costs = {"log": {"events": json.loads((drawn / "truth" / "facts.json").read_text())["events"]}}
     shutil.rmtree(drawn / "truth")
-    (drawn / "nightly.yaml").write_text(CONFIG)
+    (drawn / "nightly.yaml").write_text(config)
     night = (FIRST_DAY + timedelta(days=DAYS - 1)).isoformat()
     command = [sys.executable, str(ROOT / "jobs" / "nightly.py"), "--config", str(drawn / "nightly.yaml")]
     for stage in stages:
