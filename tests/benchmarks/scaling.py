@@ -29,6 +29,7 @@ from form import ROOT, Flags, Measured, run_benchmark
 from trees import watched
 
 from intentrec.config import STAGES
+from intentrec.tables import ALL
 
 SIZES = (1, 3, 10, 30)  # millions of events
 WHOLE = 10  # up to this size all stages are measured
@@ -117,8 +118,10 @@ def _night(folder: Path, events: int, stages: tuple[str, ...], config: str) -> C
         if stage == "train_model":
             costs[stage]["rows_per_s"] = _rate(printed)
         print(f"{events:,} events, {stage}: {costs[stage]['s']:.1f} s, {peak:,.0f} MB", flush=True)
+    written = {table.name for table in ALL if any(stage in table.writer for stage in stages)}
+    written |= {"artifacts"} if "train_model" in stages else set()
     for place in (drawn / "warehouse").iterdir():
-        if place.is_dir():
+        if place.name in written:
             costs[place.name] = {"disk_mb": _size_mb(place)}
     return costs
 
