@@ -67,7 +67,7 @@ def remove_users(run: Run, user_ids: Iterable[str], erased: Erased) -> dict[str,
     removed[RULES] = _remove(run, RULES, of_users)
     removed[EVENTS_QUARANTINE] = _remove(run, EVENTS_QUARANTINE, _refused_rows(run, erased))
     # A text may name somebody's item by the same number. Where the books tell of more rows than are left, the next
-    # night reads the file again, knows the user of every row that can be taken apart, and refuses what is not theirs.
+    # night reads the file again, knows the user of every row that can be taken apart, and keeps what is not theirs.
     restate_books(run, waiting_contents(run))
     removed[RUNS] = _redact_texts(run, RUNS, "message", erased) + _redact_counters(run, erased)
     removed[GATE_DECISIONS] = _redact_texts(run, GATE_DECISIONS, "reason", erased)
