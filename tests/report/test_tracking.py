@@ -8,7 +8,8 @@ import pytest
 
 from intentrec.errors import SetupError
 from intentrec.report import mirror_night
-from intentrec.report.tracking import EXPERIMENT, metrics_of
+from intentrec.report.data import Epoch
+from intentrec.report.tracking import EXPERIMENT, losses_of, metrics_of
 
 MLFLOW = pytest.mark.skipif(
     importlib.util.find_spec("mlflow") is None, reason="mlflow is an extra: pip install intentrec[mlflow]"
@@ -21,6 +22,16 @@ def test_figures_have_names_that_mlflow_takes(full_night):
     assert found["ingest_events.rows_read"] == 1234
     assert found["lists.intent_shift.category_ odd"] == 0.25
     assert found["lists.list_churn.all"] == 0.5
+
+
+def test_epochs_are_steps_and_one_without_validation_has_no_such_figure(full_night):
+    epochs = (Epoch(1, 2.5, 2.75), Epoch(2, 2.25, None))
+    assert losses_of(replace(full_night, epochs=epochs)) == [
+        ("training.train_loss", 1, 2.5),
+        ("training.train_loss", 2, 2.25),
+        ("training.validation_loss", 1, 2.75),
+    ]
+    assert losses_of(replace(full_night, epochs=())) == []
 
 
 def test_without_mlflow_the_extra_is_named(full_night, tmp_path, monkeypatch):
@@ -45,7 +56,11 @@ def test_a_night_is_one_run_and_replaces_what_was_told_of_it_before(full_night, 
     told = runs["2024-05-02"]
     assert told.data.tags["intentrec.run_id"] == "r2"
     assert told.data.tags["intentrec.verdict"] == "promoted"
-    assert told.data.metrics == metrics_of(full_night)
+    last = {name: value for name, _, value in losses_of(full_night)}
+    assert last
+    assert told.data.metrics == metrics_of(full_night) | last
+    steps = client.get_metric_history(told.info.run_id, "training.train_loss")
+    assert [(point.step, point.value) for point in steps] == [(row.epoch, row.train_loss) for row in full_night.epochs]
     assert told.info.status == "FINISHED"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from intentrec.config import Config, is_catalog, load_config
 from intentrec.doctor import inputs, java, machine, packages, places, ranks
 from intentrec.doctor.findings import Finding, failed, misconfigured, passed, warned
+from intentrec.doctor.limits import check_limits
 from intentrec.doctor.tables import check_tables
 from intentrec.errors import ConfigError, IntentrecError
 from intentrec.io import Warehouse
@@ -44,6 +45,7 @@ def examine(file: Path, overrides: Sequence[str], run_date: date) -> list[Findin
 def before_spark(config: Config, file: Path, run_date: date) -> Iterator[Finding]:
     """Check what can be seen without Spark."""
     yield passed("config", f"{file}: every key is known and within its bounds")
+    yield from check_limits(config.sessions)
     yield java.check_jars(config.spark.jars)
     yield ranks.check_horovod(config.training.workers)
     yield from ranks.check_slots(config)

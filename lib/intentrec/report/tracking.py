@@ -14,8 +14,8 @@ _TAG = "intentrec.run_id"
 def mirror_night(data: ReportData, uri: str) -> None:
     """Write a night as one MLflow run of the experiment ``intentrec``; a night that is told again replaces its run.
 
-    Metrics are those of the report at every k, drift and lists, and what the stages counted; tags name run, run date,
-    verdict and serving model. No user is in it.
+    Metrics are those of the report at every k, drift and lists, what the stages counted, and the losses of training,
+    an epoch a step; tags name run, run date, verdict and serving model. No user is in it.
 
     Args:
         data: of the night.
@@ -34,6 +34,8 @@ def mirror_night(data: ReportData, uri: str) -> None:
         run = client.create_run(experiment, run_name=f"{data.run_date}", tags=_tags(data)).info.run_id
         for name, value in metrics_of(data).items():
             client.log_metric(run, name, value)
+        for name, epoch, value in losses_of(data):
+            client.log_metric(run, name, value, step=epoch)
         client.set_terminated(run)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
@@ -50,6 +52,15 @@ def metrics_of(data: ReportData) -> dict[str, float]:
         named[f"{stage.stage}.seconds"] = stage.seconds
         named |= {f"{stage.stage}.{key}": float(number) for key, number in stage.counters}
     return {re.sub(r"[^\w. /-]", "_", name): value for name, value in named.items()}
+
+
+def losses_of(data: ReportData) -> list[tuple[str, int, float]]:
+    """Return what training told of its epochs as (name, epoch, value), epochs ascending under each name."""
+    named = {
+        "training.train_loss": [(epoch.epoch, epoch.train_loss) for epoch in data.epochs],
+        "training.validation_loss": [(epoch.epoch, epoch.validation_loss) for epoch in data.epochs],
+    }
+    return [(name, epoch, value) for name, told in named.items() for epoch, value in told if value is not None]
 
 
 def _tags(data: ReportData) -> dict[str, str]:
