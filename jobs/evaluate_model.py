@@ -92,7 +92,9 @@ def evaluate_model(run: Run) -> dict[str, int]:
     measured += [figure for each in judgements for figure in _by_segment(run, each, segments)]
     if model is None or challenger is None:
         record_figures(run, "evaluate_model", measured)
-        run.refuse("gate: there is no challenger tonight: the history is too short to train on")
+        reason = "there is no challenger tonight: the history is too short to train on"
+        _take_back(run, reason)
+        run.refuse(f"gate: {reason}")
         return {"users": num_users, "promoted": 0}
     if challenger.shape.heads:
         for head, figures in judge_heads(challenger, examples.of("holdout")).heads.items():
@@ -245,6 +247,13 @@ def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> 
     add_model(run, model)
     forget_training((job,))
     return model
+
+
+def _take_back(run: Run, reason: str) -> None:
+    """Refuse what an earlier run of the night promoted, of other rows or settings: else it would make the lists."""
+    mine = tonight(run, GATE_DECISIONS).where(F.col("verdict").isin(*BY_GATE)).orderBy(F.desc("decided_at")).first()
+    if mine is not None and mine["verdict"] == "promoted":
+        _record(run, Decision("refused", False, None, (), reason), mine["model_id"], None)
 
 
 def _record(run: Run, decision: Decision, model_id: str, serving: str | None) -> None:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from intentrec.errors import InputError
 from intentrec.gate import BY_GATE, DEMOTED, LIFTED, PINNED, WITHDRAWN, champion_before
 from intentrec.io.checks import renew_checks
-from intentrec.ledger import Errand, Model, Run, decision_time, find_model, run_errand, tonight, withdrawal
+from intentrec.ledger import PUBLISHED, Errand, Model, Run, decision_time, find_model, run_errand, tonight, withdrawal
 from intentrec.model.manifest import verify_folder
 from intentrec.tables import GATE_DECISIONS, MODELS, RECOMMENDATIONS
 
@@ -19,7 +19,7 @@ _LONGEST = 500  # characters of a reason
 
 def override(run: Run, flags: argparse.Namespace) -> dict[str, int]:
     """Record what was asked for, then do it: a run that is killed in between is repeated by the same command."""
-    run.warehouse.create([MODELS, GATE_DECISIONS, RECOMMENDATIONS])
+    run.warehouse.create([MODELS, GATE_DECISIONS, *PUBLISHED])
     if flags.withdraw:
         return _withdraw(run, flags.reason)
     if flags.lift:
@@ -45,12 +45,13 @@ def _withdraw(run: Run, reason: str) -> dict[str, int]:
     if before is None and maker is not None:
         renew_checks(run.warehouse, GATE_DECISIONS)
         recorded = _record(run, (WITHDRAWN, maker["model_id"], None), reason)
+    num_lists = lists.count()
+    for table in reversed(PUBLISHED):  # the lists first; again where a run was killed on its way
+        run.warehouse.delete(table, run_date=run.run_date)
     if maker is None:
         run.log(f"the lists of {run.run_date} were withdrawn before: {before['reason'] if before else reason}")
-        return {"decisions": 0, "lists": 0}
-    num_lists = lists.count()
-    run.warehouse.delete(RECOMMENDATIONS, run_date=run.run_date)
-    run.log(f"the lists of {run.run_date} are withdrawn: readers find the newest date that is left")
+    else:
+        run.log(f"the lists of {run.run_date} are withdrawn: readers find the newest date that is left")
     return {"decisions": recorded, "lists": num_lists}
 
 

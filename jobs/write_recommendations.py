@@ -1,6 +1,7 @@
 """model, histories -> recommendations, user_intents, segment_recommendations, similar_items."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 
@@ -30,6 +31,7 @@ from intentrec.cluster.similarity import nearest_items
 from intentrec.examples import Night, timeline
 from intentrec.gate import ListFigures, ListInputs, broken_limits, check_lists, refuse_broken_limits
 from intentrec.ledger import (
+    PUBLISHED,
     Run,
     Stage,
     get_model,
@@ -52,7 +54,6 @@ from intentrec.tables import (
     RECOMMENDATIONS,
     RECOMMENDATIONS_STAGED,
     RULES,
-    SEGMENT_RECOMMENDATIONS,
     SESSIONS,
     SIMILAR_ITEMS,
     USER_INTENTS,
@@ -60,9 +61,11 @@ from intentrec.tables import (
     VOCABULARY,
 )
 
+_SHOWN = 5  # segments that a warning names
+
 
 def write_recommendations(run: Run) -> dict[str, int]:
-    """Score every active user, stage the lists, audit and check them, publish them in one commit, the night's last."""
+    """Score every active user, stage the lists, audit and check all; then publish, the lists in the last commit."""
     night = night_of(run)
     eligible = eligible_items(night.items, night.end()).persist()
     numbers = collect_numbers(night, eligible)
@@ -74,25 +77,34 @@ def write_recommendations(run: Run) -> dict[str, int]:
         ruled = apply_rules(plan, ruled.histories, moment)
     shared = run.spark.sparkContext.broadcast(ruled.plan)
     try:
-        counted = _stage_lists(run, shared, ruled, origin)
-        staged = tonight(run, RECOMMENDATIONS_STAGED)
-        if run.config.input.rules:
-            past = timeline(night.sessions, night.end())
-            audit_lists(Written.of_users(staged, moment, plan.k, past, tonight(run, HISTORIES)), moment)
-        _write_segments(run, (night, eligible, moment), shared, popular)
-        _write_similar(run, shared, origin, moment)
-        policies = run.config.recommendations.policies
-        reordered = policies.reorder or policies.new_item_share > 0
-        inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
-        figures = measure_lists(run, night, maker, int(numbers.eligible.sum()))
-        num_lists = check_lists(inputs, plan.k, counted["short"])
-        _compare_with_limits(run, figures, by_model=plan.folder is not None)
-        published = publish_lists(run, staged)
+        with ExitStack() as cached:
+            candidates, counted = _scored(run, shared, ruled, cached)
+            lists, intents = ranked_lists(candidates, plan.k, origin), user_intents(candidates, origin)
+            run.warehouse.replace(RECOMMENDATIONS_STAGED, lists, run_date=run.run_date)
+            staged = tonight(run, RECOMMENDATIONS_STAGED)
+            if run.config.input.rules:
+                past = timeline(night.sessions, night.end())
+                audit_lists(Written.of_users(staged, moment, plan.k, past, tonight(run, HISTORIES)), moment)
+            figures = measure_lists(run, night, maker, int(numbers.eligible.sum()), intents)
+            num_lists = _checked(run, night, staged, plan.k, counted["short"])
+            _compare_with_limits(run, figures, by_model=plan.folder is not None)
+            segments = _segments(run, (night, eligible, moment), shared, popular, cached)
+            similar = _similar(run, shared, origin, moment, cached)
+            rows = (intents, segments, similar, staged)
+            published = publish_lists(run, dict(zip(PUBLISHED, rows, strict=True)))
     finally:
         shared.destroy()
         eligible.unpersist()
         ruled.histories.unpersist()
     return {**counted, "lists": num_lists, "published": num_lists if published else 0}
+
+
+def _checked(run: Run, night: Night, staged: DataFrame, k: int, num_short: int) -> int:
+    """Return the number of lists if none of them is wrong."""
+    policies = run.config.recommendations.policies
+    reordered = policies.reorder or policies.new_item_share > 0
+    inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
+    return check_lists(inputs, k, num_short)
 
 
 def _compare_with_limits(run: Run, figures: ListFigures, by_model: bool) -> None:
@@ -177,34 +189,34 @@ def _best_window(run: Run) -> int:
     return max(windows, key=lambda hours: values.get(popularity_name(hours), 0.0))
 
 
-def _stage_lists(run: Run, plan: Broadcast[ScoringPlan], ruled: Ruled, origin: Origin) -> dict[str, int]:
-    """Score once, on disk; write staged lists and intents from it. Return what was counted on the way."""
+def _scored(
+    run: Run, plan: Broadcast[ScoringPlan], ruled: Ruled, cached: ExitStack
+) -> tuple[DataFrame, dict[str, int]]:
+    """Score every user once, on disk until ``cached`` ends. Return CANDIDATES rows, and what was counted on the way."""
     histories, settings, rules = ruled.histories, run.config.recommendations, plan.value.rules
     num_users = histories.count()
     if plan.value.cold is not None:
         segments = tonight(run, USERS).select("user_id", "segment")
         histories = histories.join(segments, "user_id", "left")
     histories = with_origin(histories, plan_digest(plan.value))
-    kept = _reusable(run, histories, plan.value).persist(StorageLevel.DISK_ONLY) if settings.incremental else None
+    kept = _on_disk(_reusable(run, histories, plan.value), cached) if settings.incremental else None
     num_kept = 0 if kept is None else kept.count()
     if kept is None or not num_kept:
         candidates = score(histories, plan, num_users)
     else:
         others = histories.join(kept.select("user_id"), "user_id", "left_anti")
         candidates = score(others, plan, num_users - num_kept).unionByName(kept)
-    candidates = candidates.persist(StorageLevel.DISK_ONLY)
-    try:
-        run.warehouse.replace(
-            RECOMMENDATIONS_STAGED, ranked_lists(candidates, settings.k, origin), run_date=run.run_date
-        )
-        run.warehouse.replace(USER_INTENTS, user_intents(candidates, origin), run_date=run.run_date)
-        num_short = candidates.where(F.size("items") < settings.k).count()
-        passed = {} if rules is None else count_passed(candidates, rules)
-    finally:
-        candidates.unpersist()
-        if kept is not None:
-            kept.unpersist()
-    return {"users": num_users, "short": num_short, "reused": num_kept, **ruled.counters, **passed}
+    candidates = _on_disk(candidates, cached)
+    num_short = candidates.where(F.size("items") < settings.k).count()
+    passed = {} if rules is None else count_passed(candidates, rules)
+    return candidates, {"users": num_users, "short": num_short, "reused": num_kept, **ruled.counters, **passed}
+
+
+def _on_disk(rows: DataFrame, cached: ExitStack) -> DataFrame:
+    """Compute rows once; they are kept until ``cached`` ends."""
+    kept = rows.persist(StorageLevel.DISK_ONLY)
+    cached.callback(kept.unpersist)
+    return kept
 
 
 def _reusable(run: Run, histories: DataFrame, plan: ScoringPlan) -> DataFrame:
@@ -217,20 +229,28 @@ def _reusable(run: Run, histories: DataFrame, plan: ScoringPlan) -> DataFrame:
     return unchanged(histories, lists.where(that_night), intents.where(that_night), plan.k, has_heads=has_heads)
 
 
-def _write_segments(
-    run: Run, known: tuple[Night, DataFrame, Moment], plan: Broadcast[ScoringPlan], popular: PopularityBaseline
-) -> None:
-    """Rank items for every segment of users by the events of the popularity baseline's window."""
+def _segments(
+    run: Run,
+    known: tuple[Night, DataFrame, Moment],
+    plan: Broadcast[ScoringPlan],
+    popular: PopularityBaseline,
+    cached: ExitStack,
+) -> DataFrame:
+    """Rank items for every segment of users by the events of the popularity baseline's window, and audit the lists."""
     (night, eligible, moment), k = known, plan.value.k
     counts = _segment_counts(run, night, eligible, window_of(popular.name))
-    candidates = segment_candidates(counts, night.vocabulary, plan, EVERYBODY)
-    lists = segment_lists(candidates, k, Origin(run.run_date, popular.name, run.run_id)).persist()
-    try:
-        if plan.value.rules is not None:
-            audit_lists(Written.of_segments(lists, moment, k, EVERYBODY), moment)
-        run.warehouse.replace(SEGMENT_RECOMMENDATIONS, lists, run_date=run.run_date)
-    finally:
-        lists.unpersist()
+    candidates = _on_disk(segment_candidates(counts, night.vocabulary, plan, EVERYBODY), cached)
+    short = [row["segment"] for row in candidates.where(F.size("items") < k).orderBy("segment").collect()]
+    if short:
+        run.warn(
+            f"table segment_recommendations: {len(short):,} segments have no list, {', '.join(short[:_SHOWN])}: there "
+            f"are fewer than {k} items that anybody in them may be shown; let rules name the segment itself, not other "
+            "fields of users, or lower recommendations.k"
+        )
+    lists = segment_lists(candidates, k, Origin(run.run_date, popular.name, run.run_id))
+    if plan.value.rules is not None:
+        audit_lists(Written.of_segments(lists, moment, k, EVERYBODY), moment)
+    return lists
 
 
 def _segment_counts(run: Run, night: Night, eligible: DataFrame, hours: int) -> DataFrame:
@@ -241,25 +261,19 @@ def _segment_counts(run: Run, night: Night, eligible: DataFrame, hours: int) -> 
     return own.groupBy("segment", "item_id").agg(F.count(F.lit(1)).alias("num_events"))
 
 
-def _write_similar(run: Run, plan: Broadcast[ScoringPlan], origin: Origin, moment: Moment) -> None:
-    """Write the neighbours of every item that the serving model knows; none without a model."""
-    known = plan.value
-    if known.folder is None:
-        run.warehouse.delete(SIMILAR_ITEMS, run_date=run.run_date)
-        return
-    near = nearest_items(run.spark, plan, run.config.recommendations.similar_items).persist()
-    try:
-        if known.rules is not None:
-            audit_lists(Written.of_items(near, moment), moment)
-        rows = near.select(
-            F.lit(run.run_date).alias("run_date"),
-            "*",
-            F.lit(origin.model_id).alias("model_id"),
-            F.lit(origin.run_id).alias("run_id"),
-        )
-        run.warehouse.replace(SIMILAR_ITEMS, rows, run_date=run.run_date)
-    finally:
-        near.unpersist()
+def _similar(run: Run, plan: Broadcast[ScoringPlan], origin: Origin, moment: Moment, cached: ExitStack) -> DataFrame:
+    """Find the neighbours of every item that the serving model knows, and audit them; none without a model."""
+    if plan.value.folder is None:
+        return run.spark.createDataFrame([], SIMILAR_ITEMS.schema)
+    near = _on_disk(nearest_items(run.spark, plan, run.config.recommendations.similar_items), cached)
+    if plan.value.rules is not None:
+        audit_lists(Written.of_items(near, moment), moment)
+    return near.select(
+        F.lit(run.run_date).alias("run_date"),
+        "*",
+        F.lit(origin.model_id).alias("model_id"),
+        F.lit(origin.run_id).alias("run_id"),
+    )
 
 
 STAGE = Stage(
@@ -277,7 +291,7 @@ STAGE = Stage(
         RECOMMENDATIONS,
         USER_INTENTS,
     ),
-    writes=(RECOMMENDATIONS_STAGED, USER_INTENTS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS, METRICS, RECOMMENDATIONS),
+    writes=(RECOMMENDATIONS_STAGED, METRICS, *PUBLISHED),
     fingerprint=lists_fingerprint,
 )
 

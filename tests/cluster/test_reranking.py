@@ -80,6 +80,30 @@ def test_new_items_and_what_is_drawn_take_the_last_places():
     assert found.propensity_BK[0, 2:] == pytest.approx([1, 1])
 
 
+def test_empty_places_are_the_last_wherever_new_items_and_draws_left_them():
+    pool = np.array([[1, 4, 0, 0, 0, 0]]), np.array([[6.0, 5.5, *[-np.inf] * 4]])
+    new = np.array([[8]]), np.array([[3.0]])
+    how = how_of(new_item_share=0.25, explore_places=2, explore_temperature=1e-3)
+    found = rerank(pool, new, user([1]), how, 4)
+    assert found.items_BK.tolist() == [[1, 8, 4, 0]]  # 8 displaced 4, which was drawn then; nothing else was left
+    assert found.scores_BK.tolist() == [[6.0, 3.0, 5.5, -np.inf]]
+    assert np.isnan(found.propensity_BK).tolist() == [[True, True, False, True]]
+    early = rerank((pool[0][:, [0, 2, 3, 4]], pool[1][:, [0, 2, 3, 4]]), new, user([1]), how_of(new_item_share=0.5), 4)
+    assert early.items_BK.tolist() == [[8, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "items", "num_drawn"),
+    [(0, [1, 8, 4, 2], 2), (1, [8, 1, 4, 0], 2), (2, [1, 4, 0, 0], 2), (3, [1, 0, 0, 0], 1), (4, [0, 0, 0, 0], 0)],
+)
+def test_new_and_drawn_items_keep_their_places_beside_pinned_ones(pinned, items, num_drawn):
+    new = np.array([[8, 7, 6]]), np.array([[3.0, 2, 1]])
+    how = how_of(new_item_share=0.25, explore_places=2, explore_temperature=1e-3)
+    found = rerank(POOL, new, user([1]), how, 4, pinned)
+    assert found.items_BK.tolist() == [items]
+    assert (~np.isnan(found.propensity_BK)).sum() == num_drawn
+
+
 def test_at_the_limit_every_place_is_drawn():
     found = listed(user([1]), explore_places=4, explore_temperature=50.0)
     assert len(set(found.items_BK[0].tolist())) == 4

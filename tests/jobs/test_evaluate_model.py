@@ -110,6 +110,22 @@ def test_a_night_that_comes_back_to_an_earlier_config_comes_back_to_its_model_an
     assert {name for name in found if found[name] != before[name]} == {MODELS.name, GATE_DECISIONS.name}
 
 
+def test_what_a_night_promoted_serves_no_more_where_a_later_run_of_it_has_no_challenger(
+    flow: Flow, refused: tuple[Flow, tuple[str, ...]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy, _ = refused
+    promoted = decisions(copy)[-1]
+    assert promoted["verdict"] == "promoted"
+    assert copy.night(SECOND_NIGHT, "--set", "examples.window_days=1") == 0  # the held-out day alone
+    told = "there is no challenger tonight: the history is too short to train on"
+    assert told in capfd.readouterr().out
+    *_, last = decisions(copy)
+    assert (last["verdict"], last["model_id"], last["reason"]) == ("refused", promoted["model_id"], told)
+    (champion,) = rows_of(flow.warehouse, GATE_DECISIONS, run_date=FIRST_NIGHT)
+    lists = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)
+    assert {row["model_id"] for row in lists} == {champion["serving_model_id"]}
+
+
 @pytest.mark.parametrize("policies", [{}, {"diversity": 1.0, "explore_places": 1}])
 def test_policies_are_measured_beside_the_same_lists_without_them_and_only_where_one_is_on(
     policies: dict[str, Any],

@@ -10,7 +10,7 @@ from tests.generated import FIRST_NIGHT, SECOND_NIGHT
 from tests.running import Flow
 from tests.tables_oracle import contents, rows_of, versions
 
-from intentrec.ledger import run_errand
+from intentrec.ledger import PUBLISHED, run_errand
 from intentrec.tables import GATE_DECISIONS, MODELS, RECOMMENDATIONS, RUNS
 
 BECAUSE = ("--reason", "half of the lists are socks")
@@ -45,13 +45,13 @@ def test_withdrawn_lists_vanish_and_stay_away_until_they_are_lifted(flow: Flow, 
             ("promoted", decisions(flow, SECOND_NIGHT)[0][1]),
             ("withdrawn", maker),
         ]
-    left = rows_of(copy.warehouse, RECOMMENDATIONS)
-    assert {row["run_date"] for row in left} == {FIRST_NIGHT}  # readers fall back to it
+    left = [rows_of(copy.warehouse, table) for table in PUBLISHED]
+    assert {row["run_date"] for rows in left for row in rows} == {FIRST_NIGHT}  # readers fall back to it
     capfd.readouterr()
     assert copy.night(SECOND_NIGHT, *LAST) == 0
     assert "were withdrawn (half of the lists are socks) and are not published again" in capfd.readouterr().out
     assert copy.night(SECOND_NIGHT, *LAST, "--strict") == 5  # skipped, and still withdrawn
-    assert rows_of(copy.warehouse, RECOMMENDATIONS) == left
+    assert [rows_of(copy.warehouse, table) for table in PUBLISHED] == left
     assert overridden(copy, SECOND_NIGHT, "--lift", "--reason", "socks are fine") == 0
     assert copy.night(SECOND_NIGHT, *LAST) == 0
     found, before = contents(copy.warehouse), contents(flow.warehouse)

@@ -1,38 +1,34 @@
 import html
 import json
 import re
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jobs import write_recommendations
 from jobs.write_recommendations import STAGE
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
-from tests.generated import NUM_USERS, SECOND_NIGHT, K
+from tests.generated import SECOND_NIGHT
 from tests.running import Flow, nightly_module
 from tests.tables_oracle import contents, rows_of, versions
 
-from intentrec.cluster.ruling import Ruled
-from intentrec.cluster.scoring import ScoringPlan
 from intentrec.gate import check_lists
 from intentrec.io import Warehouse
-from intentrec.ledger import run_job
-from intentrec.rules import Moment, Rules
+from intentrec.ledger import PUBLISHED, run_job
 from intentrec.tables import (
     HISTORIES,
-    ITEMS,
     MODELS,
     RECOMMENDATIONS,
     RECOMMENDATIONS_STAGED,
-    RULES,
     RUNS,
-    SEGMENT_RECOMMENDATIONS,
     SIMILAR_ITEMS,
     USER_INTENTS,
-    USERS,
 )
+
+
+def published(flow: Flow) -> list[int]:
+    """Return the versions of the tables that consumers read."""
+    return [versions(flow.warehouse)[table.name] for table in PUBLISHED]
 
 
 def test_the_job_alone_writes_lists_of_another_length(flow: Flow, tmp_path: Path) -> None:
@@ -54,13 +50,13 @@ def test_the_job_alone_writes_lists_of_another_length(flow: Flow, tmp_path: Path
 
 def test_lists_that_fail_their_checks_are_not_published(flow: Flow, tmp_path: Path, capfd) -> None:
     copy = flow.copied_to(tmp_path / "copy")
-    before = versions(copy.warehouse)
+    before = published(copy)
     # 28 items can be had in the end, and everybody has seen some of them.
     assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, "--set", "recommendations.k=28")) == 5
     err = capfd.readouterr().err.strip()
     assert "\n" not in err
     assert "40 of 40 users have fewer than 28 eligible items, wanted at most 0.1%" in err
-    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before[RECOMMENDATIONS.name]
+    assert published(copy) == before
     assert contents(copy.warehouse)[RECOMMENDATIONS.name] == contents(flow.warehouse)[RECOMMENDATIONS.name]
     assert not rows_of(copy.warehouse, RECOMMENDATIONS_STAGED, run_date=SECOND_NIGHT)
 
@@ -89,13 +85,13 @@ def test_forced_bad_lists_leave_the_old_ones_and_the_report_names_the_check(
     flow: Flow, tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch, spoil, told: str
 ) -> None:
     copy, job = flow.copied_to(tmp_path / "copy"), nightly_module().write_recommendations
-    before, ranked = versions(copy.warehouse)[RECOMMENDATIONS.name], job.ranked_lists
+    before, ranked = published(copy), job.ranked_lists
     monkeypatch.setattr(job, "ranked_lists", lambda *given: spoil(ranked(*given)))
     assert copy.night(SECOND_NIGHT, "--only", "write_recommendations", "--rebuild") == 5
     err = capfd.readouterr().err.strip()
     assert told in err
     assert "\n" not in err
-    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before
+    assert published(copy) == before
     assert contents(copy.warehouse)[RECOMMENDATIONS.name] == contents(flow.warehouse)[RECOMMENDATIONS.name]
     report = copy.warehouse / "artifacts" / "reports" / f"{SECOND_NIGHT}"
     assert told in html.unescape((report / "report.html").read_text(encoding="utf-8"))
@@ -104,18 +100,18 @@ def test_forced_bad_lists_leave_the_old_ones_and_the_report_names_the_check(
 
 def test_lists_beyond_a_limit_are_not_published_and_in_a_dry_run_they_are(flow: Flow, tmp_path: Path, capfd) -> None:
     copy = flow.copied_to(tmp_path / "copy")
-    before = versions(copy.warehouse)[RECOMMENDATIONS.name]
+    before = published(copy)
     limit = ("--set", "recommendations.checks.max_overlap=0", "recommendations.checks.max_gini=0")
     assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *limit)) == 5
     err = capfd.readouterr().err.strip()
     assert re.search(
         r"check max_gini: 0\.\d+, wanted at most 0 \(0\.\d+ beyond\); check max_overlap: 0\.\d+, wanted", err
     ), err
-    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before
+    assert published(copy) == before
     dry = (*limit, "recommendations.checks.mode=dry_run")
     assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *dry, "--strict")) == 0
     assert "published all the same: recommendations.checks.mode is dry_run" in capfd.readouterr().out
-    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before + 1
+    assert published(copy) == [version + 1 for version in before]
     assert contents(copy.warehouse) == contents(flow.warehouse)
 
 
@@ -206,91 +202,3 @@ def test_places_for_new_items_may_hold_a_greater_score_than_the_place_before(
     share = ("--set", "recommendations.policies.new_item_share=0.2")
     assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *share)) == 0
     assert checked == [True]
-
-
-def rule(name: str, field: str, value: str | None = None, **more: object) -> dict[str, object]:
-    own = {"kind": name, "item_field": field, "item_value": value, **more}
-    return {
-        "run_date": SECOND_NIGHT,
-        "rule": name,
-        "source_file": "rules.json",
-        "line": len(name),
-        "run_id": "r",
-        **own,
-    }
-
-
-RULES_OF_THE_NIGHT = [
-    rule("exclude", "item_id", "i03"),
-    rule("no gifts", "categories", "gift", kind="exclude", user_field="segment", user_value="new"),
-    rule("complaint", "item_id", "i21", kind="exclude", user_field="user_id", user_value="u05"),
-    rule("cap", "categories", user_field="segment", user_value="old", amount=4.0),  # some know two categories by heart
-    rule("pin", "item_id", "i12", user_field="segment", user_value="old", amount=2.0),
-    rule("boost", "categories", "fruit", amount=3.0),
-]
-
-
-def ruled(flow: Flow, spark: SparkSession, folder: Path) -> Flow:
-    """Copy the nights and write the rules of the second one, as ingest_events would."""
-    copy = flow.copied_to(folder)
-    warehouse = Warehouse(spark, str(copy.warehouse), in_catalog=False)
-    rows = [tuple(own.get(name) for name in RULES.schema.names) for own in RULES_OF_THE_NIGHT]
-    warehouse.create([RULES])
-    warehouse.replace(RULES, spark.createDataFrame(rows, RULES.schema), run_date=SECOND_NIGHT)
-    return copy
-
-
-WITH_RULES = ("--set", "input.rules=[{path: rules.json, format: json}]", "--rebuild")  # ingest_events has not run again
-
-
-def test_every_list_keeps_the_rules_and_what_they_take_away_is_counted(flow: Flow, spark, tmp_path: Path) -> None:
-    copy = ruled(flow, spark, tmp_path / "copy")
-    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *WITH_RULES)) == 0
-    kinds = {row["item_id"]: row["categories"] for row in rows_of(copy.warehouse, ITEMS, run_date=SECOND_NIGHT)}
-    gifts = {item for item, own in kinds.items() if "gift" in own}
-    segments = {row["user_id"]: row["segment"] for row in rows_of(copy.warehouse, USERS, run_date=SECOND_NIGHT)}
-    rows = rows_of(copy.warehouse, RECOMMENDATIONS, run_date=SECOND_NIGHT)
-    assert len(rows) == NUM_USERS
-    pinned = 0
-    for row in rows:
-        items = [entry["item_id"] for entry in row["items"]]
-        assert len({*items}) == K
-        assert "i03" not in items
-        assert (
-            segments[row["user_id"]] != "old"
-            or max(Counter(kind for item in items for kind in kinds[item]).values()) <= 4
-        )
-        assert segments[row["user_id"]] != "new" or not gifts & {*items}
-        assert row["user_id"] != "u05" or "i21" not in items
-        found = [(entry["rank"], entry["item_id"]) for entry in row["items"] if entry["source"] == "pinned"]
-        assert found in ([], [(2, "i12")])
-        pinned += len(found)
-    assert pinned
-    for table, reader in ((SEGMENT_RECOMMENDATIONS, "segment"), (SIMILAR_ITEMS, "item_id")):
-        for row in rows_of(copy.warehouse, table, run_date=SECOND_NIGHT):
-            items = {entry["item_id"] for entry in row["items"]}
-            assert "i03" not in items
-            assert row[reader] == "old" or not gifts & items  # of all others anybody may be new
-    run = max(rows_of(copy.warehouse, RUNS, stage=STAGE.name), key=lambda row: row["finished_at"])
-    counters = {pair["key"]: pair["value"] for pair in run["counters"]}
-    assert counters["rule_exclude:exclude"] == NUM_USERS
-    assert counters["rule_exclude:no gifts"] == 10 * len(gifts)
-    assert counters["rule_exclude:complaint"] == 1
-    assert counters["rule_cap:cap"] > 0
-
-
-def test_lists_that_break_a_rule_are_not_published(flow: Flow, spark, tmp_path: Path, capfd, monkeypatch) -> None:
-    copy = ruled(flow, spark, tmp_path / "copy")
-    before = versions(copy.warehouse)
-
-    def forgetful(plan: ScoringPlan, histories: DataFrame, _: Moment) -> Ruled:
-        told = histories.withColumn("audiences", F.array().cast("array<bigint>")).persist()  # nobody is told apart
-        return Ruled(replace(plan, rules=Rules((), plan.allowed, plan.k)), told, {})
-
-    monkeypatch.setattr("jobs.write_recommendations.apply_rules", forgetful)
-    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *WITH_RULES)) == 5
-    err = capfd.readouterr().err.strip()
-    assert "\n" not in err
-    assert "table recommendations_staged: audit of rule '" in err
-    assert "lists, for example of 'u" in err
-    assert versions(copy.warehouse)[RECOMMENDATIONS.name] == before[RECOMMENDATIONS.name]

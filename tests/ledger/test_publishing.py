@@ -35,14 +35,14 @@ def test_lists_are_published_unless_they_are_withdrawn_and_until_that_is_lifted(
         run.warehouse.append(GATE_DECISIONS, spark.createDataFrame([row], GATE_DECISIONS.schema))
 
     assert lists_fingerprint(run) == "first night"
-    assert publish_lists(run, lists(spark, "m1"))
+    assert publish_lists(run, {RECOMMENDATIONS: lists(spark, "m1")})
     decide("withdrawn", 1)
     found = withdrawal(run)
     assert found is not None
     assert found["reason"] == "all socks"
     withdrawn = lists_fingerprint(run)
     assert withdrawn.splitlines() == ["first night", "withdrawn m1 2024-02-01T01:00:00+00:00"]
-    assert not publish_lists(run, lists(spark, "m2"))
+    assert not publish_lists(run, {RECOMMENDATIONS: lists(spark, "m2")})
     assert_frames_equal(run.warehouse.read(RECOMMENDATIONS), lists(spark, "m1"))  # only the job takes them away
     (refusal,) = run.refusals
     assert refusal == (
@@ -52,7 +52,7 @@ def test_lists_are_published_unless_they_are_withdrawn_and_until_that_is_lifted(
     decide("lifted", 2)
     assert lists_fingerprint(run).startswith(withdrawn)
     assert lists_fingerprint(run) != withdrawn
-    assert publish_lists(run, lists(spark, "m2"))
+    assert publish_lists(run, {RECOMMENDATIONS: lists(spark, "m2")})
     assert_frames_equal(run.warehouse.read(RECOMMENDATIONS), lists(spark, "m2"))
     run.run_date = BEFORE  # another night is not concerned
     assert withdrawal(run) is None
@@ -68,7 +68,7 @@ def test_nothing_is_published_once_another_run_holds_the_warehouse(spark: SparkS
 
     run.check_lock = lost
     with pytest.raises(PublishError, match="lost its lease"):
-        publish_lists(run, lists(spark, "m1"))
+        publish_lists(run, {RECOMMENDATIONS: lists(spark, "m1")})
     assert run.warehouse.read(RECOMMENDATIONS).isEmpty()
 
 

@@ -92,8 +92,12 @@ class Asking:
     seeds_B: NDArray[np.uint64]
 
 
-def rerank(pool: tuple[Indices, Scores], new: tuple[Indices, Scores], users: Asking, how: Reranking, k: int) -> Chosen:
-    """Choose k of each user's candidates: the places of the scores first, then new items, then what is drawn.
+def rerank(
+    pool: tuple[Indices, Scores], new: tuple[Indices, Scores], users: Asking, how: Reranking, k: int, pinned: int = 0
+) -> Chosen:
+    """Choose each user's items among the candidates: by their scores first, then new ones, then what is drawn.
+
+    New and drawn items stand last, where a pinned item would push them off the list: so that many fewer are chosen.
 
     Args:
         pool: items_BM and scores_BM, best first.
@@ -101,23 +105,32 @@ def rerank(pool: tuple[Indices, Scores], new: tuple[Indices, Scores], users: Ask
         users: in the same order.
         how: the night's policies.
         k: places.
+        pinned: places that pinned items will take; as many are left empty at the end.
     """
     items_BM, scores_BM = pool
-    policies, drawn = how.policies, how.policies.explore_places
-    listed = items_BM[:, : k - drawn], scores_BM[:, : k - drawn]
+    policies, free = how.policies, k - pinned
+    drawn = min(policies.explore_places, free)
+    listed = items_BM[:, : free - drawn], scores_BM[:, : free - drawn]
     if policies.reorder:
         candidates = Candidates(scores_BM, how.categories_VC[items_BM])
-        listed = _at(items_BM, scores_BM, greedy_places(candidates, k - drawn, _strengths(users, how)))
-    listed = with_new_items(listed, new, how.young_V, how.num_new(k))
-    propensity_BK = np.full((len(items_BM), k), np.nan)
-    if not drawn:
-        return Chosen(*listed, propensity_BK)
+        listed = _at(items_BM, scores_BM, greedy_places(candidates, free - drawn, _strengths(users, how)))
+    listed = with_new_items(listed, new, how.young_V, min(how.num_new(k), free - drawn))
     left_BM = np.where((items_BM[:, :, None] == listed[0][:, None, :]).any(axis=2), 0, items_BM)
     places_BE, chances_BE = explored(left_BM, scores_BM, drawn, policies.explore_temperature, users.seeds_B)
-    tail = _at(items_BM, scores_BM, places_BE)
-    propensity_BK[:, k - drawn :] = chances_BE
-    items_BK = np.concatenate([listed[0], tail[0]], axis=1)
-    return Chosen(items_BK, np.concatenate([listed[1], tail[1]], axis=1), propensity_BK)
+    return _packed(listed, (*_at(items_BM, scores_BM, places_BE), chances_BE), k)
+
+
+def _packed(listed: tuple[Indices, Scores], drawn: tuple[Indices, Scores, Scores], k: int) -> Chosen:
+    """Return k places, what was drawn after what was listed, the empty ones at the end: fillers go there."""
+    num_users, num_listed = listed[0].shape
+    items_BK, scores_BK = np.zeros((num_users, k), np.int64), np.full((num_users, k), -np.inf)
+    propensity_BK = np.full((num_users, k), np.nan)
+    places = slice(num_listed, num_listed + drawn[0].shape[1])
+    items_BK[:, :num_listed], scores_BK[:, :num_listed] = listed
+    items_BK[:, places], scores_BK[:, places], propensity_BK[:, places] = drawn
+    order_BK = np.argsort(items_BK == 0, axis=1, kind="stable")
+    packed = (np.take_along_axis(each, order_BK, axis=1) for each in (items_BK, scores_BK, propensity_BK))
+    return Chosen(*packed)
 
 
 def reranking_of(

@@ -37,7 +37,7 @@ def segment_candidates(
 
     Returns:
         SEGMENT_COLUMNS, ``everybody`` among them, ties by item_id; fewer than K items where fewer can be had. A row's
-        score is the segment's number of events, that of the filler, or 0 for a pinned item.
+        score is the segment's number of events times boosts, that of the filler, or 0 for a pinned item.
     """
     item = F.struct(F.negative("num_events").alias("order"), "item_id", "item_index")
     known = counts.where(F.col("segment") != everybody).join(vocabulary.select("item_id", "item_index"), "item_id")
@@ -98,6 +98,5 @@ def _candidates(
     filler_N = view.popular(plan.filler, plan.filler_counts)
     free_N = ~np.isin(filler_N, own_N)
     falling_N = plan.filler_scores[np.isin(plan.filler, filler_N)].astype(np.float64)
-    return np.concatenate([own_N, filler_N[free_N]]), np.concatenate(
-        [counts_V[own_N].astype(np.float64), falling_N[free_N]]
-    )
+    events_V = counts_V.astype(np.float64) if view.factors_V is None else counts_V * view.factors_V
+    return np.concatenate([own_N, filler_N[free_N]]), np.concatenate([events_V[own_N], falling_N[free_N]])

@@ -26,10 +26,11 @@ from intentrec.ledger.models import (
 )
 from intentrec.ledger.night import counted, night_of, pinned_examples, tonight
 from intentrec.ledger.opening import brief_lock, open_run
-from intentrec.ledger.publishing import lists_fingerprint, publish_lists, withdrawal
+from intentrec.ledger.publishing import PUBLISHED, lists_fingerprint, publish_lists, withdrawal
 from intentrec.ledger.run import Command, Outcome, Run, Stage
 
 __all__ = [
+    "PUBLISHED",
     "Champion",
     "Command",
     "Errand",

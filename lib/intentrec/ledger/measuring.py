@@ -38,7 +38,7 @@ def newest_published(run: Run) -> date | None:
     return day
 
 
-def measure_lists(run: Run, night: Night, maker: str, num_eligible: int) -> ListFigures:
+def measure_lists(run: Run, night: Night, maker: str, num_eligible: int, intents: DataFrame) -> ListFigures:
     """Measure tonight's staged lists and intents, in one Spark action, and record what of it belongs to the night.
 
     ``users_kept`` and ``overlap`` are compared with the newest lists that are published now, so they are not recorded:
@@ -49,8 +49,9 @@ def measure_lists(run: Run, night: Night, maker: str, num_eligible: int) -> List
         night: of the run date.
         maker: the model, or the baseline, that made the lists.
         num_eligible: items that may be recommended tonight.
+        intents: USER_INTENTS rows of tonight, not published yet.
     """
-    counts = gather(reduce(DataFrame.unionByName, _counted(run, night)).collect())
+    counts = gather(reduce(DataFrame.unionByName, _counted(run, night, intents)).collect())
     figures = list_figures(counts, num_eligible)
     shares = {
         "catalogue_coverage": figures.coverage,
@@ -69,13 +70,13 @@ def measure_lists(run: Run, night: Night, maker: str, num_eligible: int) -> List
     return figures
 
 
-def _counted(run: Run, night: Night) -> list[DataFrame]:
+def _counted(run: Run, night: Night, intents: DataFrame) -> list[DataFrame]:
     staged, champion, yesterday = tonight(run, RECOMMENDATIONS_STAGED), champion_of(run), newest_published(run)
 
     def of(table: Table, day: date) -> DataFrame:
         return run.warehouse.read(table).where(F.col("run_date") == F.lit(day))
 
-    parts = [list_counts(staged), intent_counts(tonight(run, USER_INTENTS), "intents_now")]
+    parts = [list_counts(staged), intent_counts(intents, "intents_now")]
     if yesterday is not None:
         parts.append(overlap_counts(staged, of(RECOMMENDATIONS, yesterday), YESTERDAY))
     known = None

@@ -1,5 +1,6 @@
-"""Lists that passed their checks -> ``recommendations``, unless a person has withdrawn them."""
+"""What passed its checks -> the tables that consumers read, unless a person has withdrawn the night."""
 
+from collections.abc import Mapping
 from datetime import UTC
 
 from pyspark.sql import DataFrame, Row
@@ -7,7 +8,16 @@ from pyspark.sql import DataFrame, Row
 from intentrec.gate import overrides_of, withdrawal_of
 from intentrec.ledger.champion import champion_fingerprint
 from intentrec.ledger.run import Run
-from intentrec.tables import GATE_DECISIONS, RECOMMENDATIONS
+from intentrec.tables import (
+    GATE_DECISIONS,
+    RECOMMENDATIONS,
+    SEGMENT_RECOMMENDATIONS,
+    SIMILAR_ITEMS,
+    USER_INTENTS,
+    Table,
+)
+
+PUBLISHED = (USER_INTENTS, SEGMENT_RECOMMENDATIONS, SIMILAR_ITEMS, RECOMMENDATIONS)  # by run date, in this order
 
 
 def withdrawal(run: Run) -> Row | None:
@@ -15,12 +25,13 @@ def withdrawal(run: Run) -> Row | None:
     return withdrawal_of(run.warehouse.read(GATE_DECISIONS), run.run_date).first()
 
 
-def publish_lists(run: Run, lists: DataFrame) -> bool:
-    """Publish the lists of the run date in one commit, or say why not; return whether they are published.
+def publish_lists(run: Run, rows: Mapping[Table, DataFrame]) -> bool:
+    """Publish a night, or say why not; return whether it is published.
 
     Args:
         run: of the job that made the lists.
-        lists: RECOMMENDATIONS rows of the run date, checked.
+        rows: of the run date, checked: each table in one commit, in the order given. Who reads several of them finds
+            a night whole once the last one has it.
     """
     run.check_lock()  # after hours of scoring the lease may be another run's
     withdrawn = withdrawal(run)
@@ -30,7 +41,8 @@ def publish_lists(run: Run, lists: DataFrame) -> bool:
             "published again; they lie in recommendations_staged, and jobs/override.py --lift lets the next run publish"
         )
         return False
-    run.warehouse.replace(RECOMMENDATIONS, lists, run_date=run.run_date)
+    for table, published in rows.items():
+        run.warehouse.replace(table, published, run_date=run.run_date)
     return True
 
 

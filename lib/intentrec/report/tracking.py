@@ -56,11 +56,13 @@ def metrics_of(data: ReportData) -> dict[str, float]:
 
 def losses_of(data: ReportData) -> list[tuple[str, int, float]]:
     """Return what training told of its epochs as (name, epoch, value), epochs ascending under each name."""
-    named = {
-        "training.train_loss": [(epoch.epoch, epoch.train_loss) for epoch in data.epochs],
-        "training.validation_loss": [(epoch.epoch, epoch.validation_loss) for epoch in data.epochs],
-    }
-    return [(name, epoch, value) for name, told in named.items() for epoch, value in told if value is not None]
+    train = [("training.train_loss", row.epoch, row.train_loss) for row in data.epochs]
+    validation = [
+        ("training.validation_loss", row.epoch, row.validation_loss)
+        for row in data.epochs
+        if row.validation_loss is not None
+    ]
+    return train + validation
 
 
 def _tags(data: ReportData) -> dict[str, str]:

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pytest
 from tests.cluster.worlds import artifact_of, histories_of, plan_of, scores_BV
 
+from intentrec.cluster.reranking import Reranking
 from intentrec.cluster.scoring import load_scorer
 from intentrec.cluster.scoring.cold import ColdStart
-from intentrec.cluster.scoring.columns import FALLBACK, MODEL, PINNED, PRIOR, Users
+from intentrec.cluster.scoring.columns import EXPLORE, FALLBACK, MODEL, PINNED, PRIOR, Users
 from intentrec.cluster.scoring.ruled import Makers, plan_for
+from intentrec.config import PoliciesConfig
 from intentrec.model.inference import Histories
 from intentrec.rules import Reader, RuleRow, Rules
 
@@ -140,6 +142,22 @@ def test_a_boost_is_as_large_for_users_with_few_events(world):
             assert gained == pytest.approx(np.log(20), abs=1e-5)
             compared += 1
     assert compared > 9
+
+
+def test_pins_take_no_place_from_what_is_drawn_or_new(world):
+    _, plan, users = world
+    pins = [row("pin", 20, rule="first", amount=1.0), row("pin", 21, rule="second", amount=3.0)]
+    reranking = Reranking(
+        policies=PoliciesConfig(explore_places=1, new_item_share=0.2), gap_s=60, night="",
+        categories_VC=np.zeros((NUM_ITEMS + 1, 1), np.int64), offset_V=np.zeros(NUM_ITEMS + 1, np.float32),
+        young_V=np.isin(np.arange(NUM_ITEMS + 1), range(22, 34)),
+    )  # fmt: skip
+    policies = replace(plan, rules=rules(*pins), reranking=reranking)
+    for own, maker in Makers(policies, load_scorer(policies)).of(users):
+        lists, _ = maker.lists_of(own)
+        assert ((lists.sources_BK == EXPLORE).sum(axis=1) == 1).all()
+        assert (np.isin(lists.items_BK, range(22, 34)).sum(axis=1) >= 2).all()  # 0.2 of 6 places are 2
+        assert (lists.items_BK > 0).all()
 
 
 def test_candidates_that_a_limit_kept_off_are_counted_by_rule(world):

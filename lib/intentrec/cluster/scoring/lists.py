@@ -31,7 +31,8 @@ class ListMaker:
     """Makes lists by one plan and one loaded model."""
 
     def __init__(self, plan: ScoringPlan, scorer: Scorer | None) -> None:
-        self._plan, self._scorer = plan, scorer
+        self._plan, self._scorer, view = plan, scorer, plan.limits
+        self._num_pinned = 0 if view is None else int(view.allowed_V[view.pin_items_P].sum())
         if scorer is None:
             return
         num_known = scorer.shape.num_items + 1
@@ -76,7 +77,7 @@ class ListMaker:
             new = self._new.best(queries_BQD, users.seen, how.num_new(self._plan.k))
             past = Histories(users.items, users.times, users.features)
             asking = Asking(past, said, user_seeds(users.user_ids.to_pylist(), how.night))
-            chosen = rerank(pool, new, asking, how, self._plan.k)
+            chosen = rerank(pool, new, asking, how, self._plan.k, self._num_pinned)
             items_BK, scores_BK, propensity_BK = chosen.items_BK, chosen.scores_BK, chosen.propensity_BK
         sources_BK = lists.sources_BK
         if self._plan.bias_V.any() or self._plan.cold is not None or self._plan.sources:
