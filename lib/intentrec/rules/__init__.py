@@ -5,7 +5,7 @@ from intentrec.rules.compiling import Reader, RuleRow, Rules, View
 from intentrec.rules.eligibility import eligible_items
 from intentrec.rules.feasibility import count_barred, refuse_impossible
 from intentrec.rules.gathering import Moment, addressed, gather_rules, hidden_items
-from intentrec.rules.selecting import Chosen, Fetch, Found, pinned, select, take
+from intentrec.rules.selecting import Chosen, Fetch, Found, pinned, repair, select, take
 
 __all__ = [
     "Chosen",
@@ -26,6 +26,7 @@ __all__ = [
     "hidden_items",
     "pinned",
     "refuse_impossible",
+    "repair",
     "select",
     "take",
 ]

@@ -1,5 +1,7 @@
 """Candidates, best first -> lists of K that keep every limit, exactly as if all candidates had been looked at.
 
+Taken one after the other, the best candidates may bar each other until nothing fits; such a list is repaired.
+
 B users   R some of them   N candidates of a user   K places   G groups of items   M groups of an item   C list rules
 """
 
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentrec.rules.compiling import Indices, View
+from intentrec.rules.repairing import counted, fuller
 
 
 class Found(NamedTuple):
@@ -80,7 +83,7 @@ def select(view: View, excluded: Sequence[Indices], fetch: Fetch, num_rules: int
 
     Pinned items take their places where the user may have them; then the candidates, best first, each if no group of
     it is full. That looks at a prefix of the candidates, so the first 4 K serve nearly everybody; whoever is not full
-    then and has more is looked at again, four times as deep.
+    then and has more is looked at again, four times as deep; whoever is not full at their end gets a ``repair``.
 
     Args:
         view: the rules for these users.
@@ -89,7 +92,7 @@ def select(view: View, excluded: Sequence[Indices], fetch: Fetch, num_rules: int
         num_rules: C.
 
     Returns:
-        The lists, with empty places where there are no more candidates.
+        The lists, with empty places where no candidate fits any more.
     """
     num_users = len(excluded)
     if view.plain:
@@ -105,6 +108,8 @@ def select(view: View, excluded: Sequence[Indices], fetch: Fetch, num_rules: int
             chosen = pinned(view, [excluded[row] for row in rows.tolist()], num_rules)
             found = fetch(rows, depth)
             open_R = take(view, chosen, found.items_RN, found.scores_RN)
+            ended = np.flatnonzero(open_R & ~found.more_R)
+            repair(view, chosen, ended, found.items_RN[ended], found.scores_RN[ended])
             lists.set(rows, chosen)
             rows, depth = rows[open_R & found.more_R], 4 * depth
     return lists
@@ -125,7 +130,7 @@ def take(view: View, lists: Chosen, items_RN: Indices, scores_RN: NDArray[np.flo
     num_users = len(items_RN)
     groups_VM = view.groups_VM if view.groups_VM is not None else np.zeros((len(view.allowed_V), 1), np.int64)
     limits_G = view.limits_G if view.groups_VM is not None else np.array([np.iinfo(np.int64).max])
-    counts_RG = _counted(lists.items_BK, groups_VM, len(limits_G))
+    counts_RG = counted(lists.items_BK, groups_VM, len(limits_G))
     places_RK = np.argsort(lists.items_BK > 0, axis=1, kind="stable")  # the empty ones first, from the top
     empty_R = (lists.items_BK == 0).sum(axis=1)
     taken_R = np.zeros(num_users, dtype=np.int64)
@@ -148,6 +153,33 @@ def take(view: View, lists: Chosen, items_RN: Indices, scores_RN: NDArray[np.flo
     return np.asarray(taken_R < empty_R)
 
 
+def repair(view: View, lists: Chosen, rows: Indices, items_RN: Indices, scores_RN: NDArray[np.float64]) -> None:
+    """Choose short lists anew where that makes them fuller; full lists are left as they are.
+
+    Pins keep their places and what stands there the candidates' order; ``passed_BC`` stays what ``take`` counted.
+
+    Args:
+        view: the rules for these users.
+        lists: changed in place.
+        rows: R of them.
+        items_RN: all candidates of these, best first, those on the list among them, pinned ones not; 0 is none.
+        scores_RN: of the same.
+    """
+    short = np.flatnonzero((lists.items_BK[rows] == 0).any(axis=1))
+    at_once = max(1, _COUNTS_AT_ONCE // max(len(view.limits_G), items_RN.shape[1], 1))
+    for start in range(0, len(short), at_once):
+        some = short[start : start + at_once]
+        pinned_RK, items_RK = lists.pinned_BK[rows[some]], lists.items_BK[rows[some]]
+        num_R = ((items_RK > 0) & ~pinned_RK).sum(axis=1)
+        chosen_RN = fuller(view, np.where(pinned_RK, items_RK, 0), items_RN[some], num_R)
+        for place in np.flatnonzero(chosen_RN.any(axis=1)).tolist():
+            row, own, at = rows[some[place]], some[place], np.flatnonzero(chosen_RN[place])
+            free = np.flatnonzero(~pinned_RK[place])
+            lists.items_BK[row, free], lists.scores_BK[row, free] = 0, 0.0
+            lists.items_BK[row, free[: len(at)]] = items_RN[own, at]
+            lists.scores_BK[row, free[: len(at)]] = scores_RN[own, at]
+
+
 def pinned(view: View, excluded: Sequence[Indices], num_rules: int) -> Chosen:
     """Return lists with nothing but the pinned items that each user may have.
 
@@ -163,13 +195,3 @@ def pinned(view: View, excluded: Sequence[Indices], num_rules: int) -> Chosen:
             lists.items_BK[rows, slot] = item
             lists.pinned_BK[rows, slot] = True
     return lists
-
-
-def _counted(items_RK: Indices, groups_VM: Indices, num_groups: int) -> Indices:
-    """Return how many items of each group the lists hold; what is counted of the last group means nothing."""
-    counts_RG = np.zeros((len(items_RK), num_groups), dtype=np.int64)
-    rows_R1 = np.arange(len(items_RK))[:, None]
-    for items_R in items_RK.T:
-        if items_R.any():
-            counts_RG[rows_R1, groups_VM[items_R]] += (items_R > 0)[:, None]
-    return counts_RG

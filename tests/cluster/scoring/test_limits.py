@@ -90,3 +90,38 @@ def test_filler_beyond_the_first_block_is_reached(monkeypatch):
     filled = fill_places(view, empty(), NOBODY, np.arange(1, 10), np.linspace(0.9, 0.1, 9, dtype=np.float32))
     assert filled.items_BK.tolist() == [[1, 7, 8, 9]]
     assert filled.passed_BC.tolist() == [[5]]
+
+
+def test_popular_items_that_bar_each_other_give_way_to_those_that_fill_the_list():
+    # Four places, two items of each of three groups; 1 and 2 are in two of them.
+    view, _ = view_of(row("cap", 1, 1, 2, 2, 3, 4, 5, 6, amount=1.0, values_N=np.array([0, 1, 2, 3, 0, 1, 2, 3])))
+    scores = np.linspace(0.9, 0.1, 9, dtype=np.float32)[:6]
+    filled = fill_places(view, empty(), NOBODY, np.arange(1, 7), scores)
+    assert filled.items_BK.tolist() == [[3, 4, 5, 6]]
+    assert filled.sources_BK.tolist() == [[FALLBACK] * 4]
+    assert np.allclose(filled.scores_BK, [[0.7, 0.6, 0.5, 0.4]])
+    assert filled.passed_BC.tolist() == [[4]]  # of the first try, which ended with 1 and 2
+
+
+def test_a_model_item_that_bars_two_popular_ones_goes_and_the_others_take_their_columns_along(monkeypatch):
+    monkeypatch.setattr("intentrec.cluster.scoring.limits._AGAIN_AT_ONCE", 1)  # a user at a time
+    view, _ = view_of(row("cap", 1, 1, 3, 4, amount=1.0, values_N=np.array([0, 1, 0, 1])), row("pin", 9, amount=2.0))
+    one, other = proposed([1, 9, 2, 0], [0.9, 7.0, 0.5, 0.0], [PRIOR, PINNED, MODEL, PRIOR]), proposed(
+        [5, 9, 2, 6], [0.9, 7.0, 0.5, 0.4], [PRIOR, PINNED, MODEL, PRIOR]
+    )  # fmt: skip
+    names = [name for name in one.__slots__ if name.endswith("_BK")]
+    both = Lists(
+        **{name: np.concatenate([getattr(one, name), getattr(other, name), getattr(one, name)]) for name in names}
+    )
+    both.propensity_BK[:, 2] = 0.5
+    both = replace(both, passed_BC=np.array([[3], [0], [3]]))
+    filler, scores = np.array([3, 4, 7]), np.array([0.9, 0.8, 0.7], np.float32)
+    filled = fill_places(view, both, [np.array([7]), *NOBODY, *NOBODY], filler, scores)  # one has seen item 7
+    assert filled.items_BK.tolist() == [[2, 9, 3, 4], [5, 9, 2, 6], [1, 9, 2, 7]]
+    assert filled.sources_BK.tolist()[0] == [MODEL, PINNED, FALLBACK, FALLBACK]
+    assert filled.because_BK.tolist()[0] == [20, 90, 0, 0]
+    assert np.allclose(filled.scores_BK, [[0.5, 7.0, 0.5, 0.4], [0.9, 7.0, 0.5, 0.4], [0.9, 7.0, 0.5, 0.5]])
+    assert np.isfinite(filled.propensity_BK).tolist()[0] == [True, False, False, False]
+    assert filled.passed_BC.tolist() == [[5], [0], [5]]
+    for name in names:
+        assert getattr(filled, name)[1].tobytes() == getattr(both, name)[1].tobytes()

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from intentrec.cluster.judging import Indices
 from intentrec.cluster.scoring.columns import FALLBACK, PINNED, Lists
-from intentrec.rules import Chosen, Fetch, Found, View, select, take
+from intentrec.rules import Chosen, Fetch, Found, View, repair, select, take
 
 _AT_ONCE = 256  # filler items looked at together
+_COLUMNS = tuple(column.name for column in fields(Lists) if column.name.endswith("_BK"))
+_AGAIN_AT_ONCE = 1_000_000  # candidates of all users whose lists are made anew: 8 MB an array
 
 
 def keep_limits(
@@ -55,21 +57,28 @@ def with_pins(view: View, lists: Lists, chosen: Chosen, pins_BP: NDArray[np.floa
 
 def _as_proposed(proposed: Lists, chosen: Chosen) -> Lists:
     """Return the chosen items with all that stands at their proposed places; others are the model's."""
-    same_BKK = (chosen.items_BK[:, :, None] == proposed.items_BK[:, None, :]) & (chosen.items_BK[:, :, None] > 0)
+    carried = _carried(proposed, chosen.items_BK)
+    return replace(carried, items_BK=chosen.items_BK, scores_BK=chosen.scores_BK)
+
+
+def _carried(lists: Lists, items_BK: Indices) -> Lists:
+    """Return the lists with every item where ``items_BK`` has it, and nothing where the lists do not hold an item."""
+    same_BKK = (items_BK[:, :, None] == lists.items_BK[:, None, :]) & (items_BK[:, :, None] > 0)
     there_BK, place_BK = same_BKK.any(axis=2), same_BKK.argmax(axis=2)
-    empty = Lists.empty(*chosen.items_BK.shape)
+    empty = Lists.empty(*items_BK.shape)
     moved = {
-        name: np.where(there_BK, np.take_along_axis(getattr(proposed, name), place_BK, axis=1), getattr(empty, name))
-        for name in (column.name for column in fields(Lists))
-        if name.endswith("_BK")
+        name: np.where(there_BK, np.take_along_axis(getattr(lists, name), place_BK, axis=1), getattr(empty, name))
+        for name in _COLUMNS
     }
-    return replace(empty, **{**moved, "items_BK": chosen.items_BK, "scores_BK": chosen.scores_BK})
+    return replace(empty, **moved)
 
 
 def fill_places(
     view: View, lists: Lists, seen: Sequence[Indices], filler: Indices, filler_scores: NDArray[np.float32]
 ) -> Lists:
     """Fill empty places with what is popular, limits kept; scores go on falling from where the model's end.
+
+    A list that stays short although others of its items and of the filler would fill it is made of those.
 
     Args:
         view: the rules for these users.
@@ -83,7 +92,6 @@ def fill_places(
         return lists
     assert lists.passed_BC is not None, "lists of keep_limits are wanted"
     being = Chosen(lists.items_BK.copy(), lists.scores_BK.copy(), lists.sources_BK == PINNED, lists.passed_BC.copy())
-    before_BK = being.items_BK > 0
     for start in range(0, len(filler), _AT_ONCE):
         block = filler[start : start + _AT_ONCE]
         some = being.rows(rows)
@@ -94,6 +102,8 @@ def fill_places(
         rows = rows[still_open_R]
         if not len(rows):
             break
+    lists = _made_anew(view, being, rows, lists, [seen[row] for row in rows.tolist()], (filler, filler_scores))
+    before_BK = lists.items_BK > 0
     filled_BK = (being.items_BK > 0) & ~before_BK
     ranked_BK = before_BK & ~being.pinned_BK
     scores_BK = _falling(being.scores_BK, filled_BK, ranked_BK)
@@ -101,6 +111,45 @@ def fill_places(
     return replace(
         lists, items_BK=being.items_BK, scores_BK=scores_BK, sources_BK=sources_BK, passed_BC=being.passed_BC
     )
+
+
+def _made_anew(
+    view: View,
+    being: Chosen,
+    rows: Indices,
+    lists: Lists,
+    seen: Sequence[Indices],
+    filler: tuple[Indices, NDArray[np.float32]],
+) -> Lists:
+    """Repair short lists, in place, out of what stood there before, then the whole filler.
+
+    Args:
+        view: the rules for these users.
+        being: the lists of all users, as far as they could be filled.
+        rows: R that are short.
+        lists: of all users, before they were filled.
+        seen: item indices that the list of each of ``rows`` may not hold.
+        filler: item indices and their scores.
+
+    Returns:
+        ``lists``, with what is left of them where ``being`` has it.
+    """
+    if view.groups_VM is None or not len(rows):
+        return lists
+    filler_F, scores_F = filler
+    at_once = max(1, _AGAIN_AT_ONCE // (view.k + len(filler_F)))
+    for start in range(0, len(rows), at_once):
+        some, own = rows[start : start + at_once], seen[start : start + at_once]
+        stood_RK = np.where(being.pinned_BK[some], 0, lists.items_BK[some])
+        taken = [np.isin(filler_F, np.concatenate(pair)) for pair in zip(own, stood_RK, strict=True)]
+        items_RN = np.concatenate([stood_RK, np.where(taken, 0, filler_F)], axis=1)
+        scores_RF = np.broadcast_to(scores_F.astype(np.float64), (len(some), len(scores_F)))
+        repair(view, being, some, items_RN, np.concatenate([lists.scores_BK[some], scores_RF], axis=1))
+    before = replace(lists, passed_BC=None, **{name: getattr(lists, name)[rows] for name in _COLUMNS})
+    carried, columns = _carried(before, being.items_BK[rows]), {name: getattr(lists, name).copy() for name in _COLUMNS}
+    for name, column_BK in columns.items():
+        column_BK[rows] = getattr(carried, name)
+    return replace(lists, **columns)
 
 
 def _falling(
