@@ -8,7 +8,8 @@ items.npy (V, D), float32; without it both are drawn.
 Figures: ``x_gemm_100k_128`` and ``x_gemm_20k_64``: time of the engine over that of a matrix product into one reused
 256-row buffer. ``vs_naive`` and ``vs_implicit``: theirs over the engine's, 100,000 items, seen ones left out by all;
 implicit is measured where it is installed. ``exact_overlap``: least share of brute force's list that is found, over
-random scores, equal scores, users who have seen everything or all but a few, and lists longer than what is left.
+random scores, equal scores, users who have seen everything or all but a few, and lists longer than what is left; 0
+where a NaN among queries or items is not refused.
 ``extra_memory_mb``: of a process that has users and items already, for 2,000 users and for 20,000.
 """
 
@@ -128,7 +129,19 @@ def _overlaps() -> list[float]:
         (some[:, :4], ties[1].float(), K, whole),
         (some, many[:60], K, Ragged.of([np.zeros(0, np.int64)] * 256)),
     ]
-    return [_overlap(*case) for case in cases]
+    refused = [_refused(some, own, where) for own in (many, large) for where in ("queries", "items")]
+    return [*(_overlap(*case) for case in cases), *refused]
+
+
+def _refused(queries_BD: Tensor, items_VD: Tensor, where: str) -> float:
+    """Return 1 where one NaN is refused by its name."""
+    given = {"queries": queries_BD.clone(), "items": items_VD.clone()}
+    given[where][-1, 0] = float("nan")
+    try:
+        top_k(given["queries"], given["items"], K)
+    except ValueError as error:
+        return float(f"NaN in {where}" in str(error))
+    return 0.0
 
 
 def _overlap(queries_BD: Tensor, items_VD: Tensor, k: int, excluded: Ragged) -> float:

@@ -110,6 +110,43 @@ def test_of_several_queries_an_item_gets_the_greatest_score(monkeypatch, biased)
     assert_exact(top_k(queries_BQD, items_VD, 7, bias_V=bias_V if biased else None), scores_BV, 7)
 
 
+@pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.parametrize("levels", [None, 1, 2])  # None: no two scores are equal; 1: all are
+@pytest.mark.parametrize("what", ["queries", "items", "bias", "additive"])
+def test_a_number_that_is_none_is_refused_and_named(monkeypatch, halves, levels, what):
+    monkeypatch.setattr(topk, "worth_halves", lambda items_VD: halves)
+    torch.manual_seed(5)
+    drawn = (lambda *shape: torch.randint(1, levels + 1, shape).float()) if levels else torch.randn
+    queries_BD, items_VD, bias_V = drawn(9, 4), drawn(700, 4), torch.zeros(700)
+    additive = Ragged.of([np.array([70])] * 9, [np.ones(1)] * 9)
+    items_VD[0] = np.nan  # padding is never returned
+    assert top_k(queries_BD, items_VD, 5, bias_V=bias_V, additive=additive).scores_BK.isfinite().all()
+    wrong = {"queries": queries_BD, "items": items_VD[600:], "bias": bias_V[600:], "additive": additive.values_N}[what]
+    wrong[3] = np.nan
+    with pytest.raises(ValueError, match=f"top_k: NaN in {what}, wanted numbers or -inf; look at the model's weights"):
+        top_k(queries_BD, items_VD, 5, bias_V=bias_V, additive=additive)
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_infinite_numbers_that_make_none_are_refused_and_masked_rows_are_not(monkeypatch, halves):
+    monkeypatch.setattr(topk, "worth_halves", lambda items_VD: halves)
+    queries_BD, items_VD, masked_V = torch.ones(2, 2), torch.randn(500, 2), torch.full((500,), NEVER)
+    masked = top_k(queries_BD, items_VD, 3, bias_V=masked_V)
+    assert (masked.scores_BK == NEVER).all()
+    assert not masked.items_BK.any()
+    items_VD[7] = torch.tensor([np.inf, -np.inf])
+    with pytest.raises(ValueError, match="top_k: products or sums of infinite numbers are NaN, wanted numbers or -inf"):
+        top_k(queries_BD, items_VD, 3)
+
+
+def test_a_single_place_is_no_tie_and_takes_no_number_that_is_none():
+    items_VD = torch.tensor([[9.0], [1.0], [1.0]])
+    assert top_k(torch.ones(1, 1), items_VD, 1).items_BK.tolist() == [[1]]
+    items_VD[2] = np.nan
+    with pytest.raises(ValueError, match="NaN in items"):
+        top_k(torch.ones(1, 1), items_VD, 1)
+
+
 @pytest.mark.parametrize("name", ["excluded", "additive"])
 @pytest.mark.parametrize("item", [4, -1])
 def test_an_item_without_a_row_is_refused_and_not_taken_for_one_of_another_query(name, item):

@@ -41,7 +41,7 @@ def top_k(
         additive: scores added, per query.
 
     Raises:
-        ValueError: an item of ``excluded`` or ``additive`` is no row of ``items_VD``.
+        ValueError: an item of ``excluded`` or ``additive`` is no row of ``items_VD``, or a score is NaN.
     """
     for name, ragged in (("excluded", excluded), ("additive", additive)):
         if ragged is not None:
@@ -49,6 +49,14 @@ def top_k(
     queries_BQD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
     kept = min(k, len(items_VD))
     found = _found(queries_BQD, items_VD, kept, bias_V, (excluded, additive))
+    added = None if additive is None else additive.values_N
+    _refuse_nan(
+        found.scores_BK,
+        queries=queries_BQD,
+        items=items_VD[1:],
+        bias=None if bias_V is None else bias_V[1:],
+        additive=added,
+    )
     pad, missing = torch.nn.functional.pad, (0, k - kept)
     return TopK(pad(found.scores_BK, missing, value=NEVER), pad(found.items_BK, missing, value=0))
 
@@ -69,6 +77,23 @@ def _found(
         rest = _by_singles(queries_BQD[open_U], items_VD, k, bias_V, (some[0], some[1]))
         found.scores_BK[open_U], found.items_BK[open_U] = rest.scores_BK, rest.items_BK
     return found
+
+
+def _refuse_nan(scores_BK: Tensor, **given: Tensor | None) -> None:
+    """Refuse NaN, looking at what was given only where the scores are suspicious.
+
+    A NaN is above all numbers, so it would stand in the first place. Where more scores are equal to the k-th best than
+    there is room for, the list is chosen by comparing, which NaN does not survive: then two equal scores end it.
+    """
+    first_B, last_B = scores_BK[:, :1].flatten(), scores_BK[:, -1:].flatten()
+    met = bool(first_B.isnan().any())
+    doubtful_B = (scores_BK[:, -2:-1].flatten() == last_B) & (last_B > NEVER) if scores_BK.shape[1] > 1 else None
+    if not met and (doubtful_B is None or not doubtful_B.any()):
+        return
+    wrong = [name for name, values in given.items() if values is not None and values.isnan().any()]
+    if wrong or met:
+        told = f"NaN in {' and '.join(wrong)}" if wrong else "products or sums of infinite numbers are NaN"
+        raise ValueError(f"top_k: {told}, wanted numbers or -inf; look at the model's weights and the prior")
 
 
 def _by_singles(
