@@ -5,7 +5,7 @@ import pytest
 from tests.cluster.worlds import plan_of
 from tests.rules.worlds import DAY, UNTIL, moment, of
 
-from intentrec.cluster.ruling import apply_rules, count_passed
+from intentrec.cluster.ruling import apply_rules, count_passed, shortening_rules
 from intentrec.errors import InputError
 from intentrec.rules import RuleRow, Rules
 from intentrec.tables import CANDIDATES, HISTORIES
@@ -64,3 +64,23 @@ def test_candidates_that_were_passed_over_are_counted_by_rule(spark):
     rows = [(user, [], [], [], [], 0, passed) for user, passed in (("ann", [4, 0]), ("bob", [1, 0]))]
     found = count_passed(spark.createDataFrame(rows, CANDIDATES.schema), rules)
     assert found == {"rule_cap:brand": 5, "rule_min_share:new": 0}
+
+
+def test_rules_that_left_users_short_are_named_the_worst_first(spark):
+    def row(rule):
+        return RuleRow(rule=rule, kind="cap", items_N=np.array([1]), amount=1.0)
+
+    item = ("i1", 1.0, "model", None, None, None)
+    rules = Rules((row("brand"), row("tea"), row("idle"), row("ally")), np.ones(3, dtype=bool), 2)
+    rows = [
+        (user, [item] * size, [], [], [], 0, passed)
+        for user, size, passed in (
+            ("ann", 1, [2, 3, 0, 2]),
+            ("bob", 0, [2, 3, 0, 2]),
+            ("cyd", 2, [99, 0, 9, 0]),  # a whole list
+            ("dan", 2, []),  # reused
+        )
+    ]
+    candidates = spark.createDataFrame(rows, CANDIDATES.schema)
+    assert shortening_rules(candidates, rules, 2) == ("tea", "ally", "brand")
+    assert shortening_rules(candidates.where("size(items) = 2"), rules, 2) == ()

@@ -131,6 +131,20 @@ def test_short_users_pass_up_to_one_in_a_thousand(lists):
         check_lists(lists(everybody[2:], users), k=3, num_short=2)
 
 
+def test_rules_that_left_too_many_short_are_named_and_to_be_loosened(lists):
+    users = [f"u{number:04}" for number in range(1000)]
+    inputs = lists([(user, GOOD) for user in users[2:]], users)
+    with pytest.raises(GateError) as refused:
+        check_lists(inputs, k=3, num_short=2, rules=("brand", "new"))
+    assert str(refused.value) == (
+        "table recommendations_staged: check short_users: 2 of 1000 users have lists shorter than 3 under the limits "
+        "of rules 'brand', 'new', wanted at most 0.1%. Loosen these rules (caps, least shares), lower "
+        "recommendations.k, or set recommendations.seen.days"
+    )
+    with pytest.raises(GateError, match=r"of rules 'a', 'b', 'c', 'd', 'e', \.\.\., wanted"):
+        check_lists(inputs, k=3, num_short=2, rules=("a", "b", "c", "d", "e", "f"))
+
+
 def test_nobody_to_score_is_refused(lists):
     with pytest.raises(GateError, match="table histories: no user to score, wanted at least one"):
         check_lists(lists([], active=()), k=3, num_short=0)

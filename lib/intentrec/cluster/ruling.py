@@ -71,3 +71,20 @@ def count_passed(candidates: DataFrame, rules: Rules) -> dict[str, int]:
     for place, total in totals.collect():
         counts[f"rule_{kinds[rules.listed[place]]}:{rules.listed[place]}"] = total
     return counts
+
+
+def shortening_rules(candidates: DataFrame, rules: Rules, k: int) -> tuple[str, ...]:
+    """Name the rules with a limit that left users short, whose limits passed over the most of these users' candidates.
+
+    Args:
+        candidates: CANDIDATES rows, cached.
+        rules: that they were made with.
+        k: items of a whole list.
+
+    Returns:
+        Names, most first, ties by name; none where no limit passed anything over, or nobody is short.
+    """
+    short = candidates.where(F.size("items") < k)
+    totals = short.select(F.posexplode("passed").alias("place", "passed")).groupBy("place").agg(F.sum("passed"))
+    found = [(-total, rules.listed[place]) for place, total in totals.collect() if total]
+    return tuple(name for _, name in sorted(found))

@@ -1,5 +1,6 @@
 """The lists' own checks: what is wrong is never published."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -8,6 +9,7 @@ from pyspark.sql import functions as F
 from intentrec.errors import GateError
 
 MAX_SHORT_SHARE = 0.001  # of active users that may be left out because fewer than K items are eligible for them
+_NAMED = 5  # rules in an error
 SOURCES = ("model", "prior", "fallback", "pinned", "explore")
 
 # What is checked of every user, in the order in which it is reported: name -> what it wants.
@@ -45,13 +47,14 @@ class ListInputs:
     reordered: bool = False
 
 
-def check_lists(inputs: ListInputs, k: int, num_short: int) -> int:
+def check_lists(inputs: ListInputs, k: int, num_short: int, *, rules: Sequence[str] = ()) -> int:
     """Check all lists in one Spark action.
 
     Args:
         inputs: rows of one run date.
         k: items that every list must have.
         num_short: users left out because fewer than ``k`` items are eligible for them, as the scoring counted.
+        rules: names of those that kept candidates off these users' lists, the worst first.
 
     Returns:
         Number of lists.
@@ -79,11 +82,20 @@ def check_lists(inputs: ListInputs, k: int, num_short: int) -> int:
             f"wanted the {num_short} that were counted as short of items{kept}"
         )
     if num_short > MAX_SHORT_SHARE * num_active:
-        raise GateError(
-            f"{where}: check short_users: {num_short} of {num_active} users have fewer than {k} eligible items, wanted "
-            f"at most {MAX_SHORT_SHARE:.1%}. Lower recommendations.k, or set recommendations.seen.days"
-        )
+        raise GateError(_too_many_short(where, (num_short, num_active), k, rules))
     return int(num_lists)
+
+
+def _too_many_short(where: str, users: tuple[int, int], k: int, rules: Sequence[str]) -> str:
+    short, wanted = f"{where}: check short_users: {users[0]} of {users[1]} users", f"at most {MAX_SHORT_SHARE:.1%}"
+    advice = "ower recommendations.k, or set recommendations.seen.days"
+    if not rules:
+        return f"{short} have fewer than {k} eligible items, wanted {wanted}. L{advice}"
+    named = ", ".join(repr(name) for name in rules[:_NAMED]) + (", ..." if len(rules) > _NAMED else "")
+    return (
+        f"{short} have lists shorter than {k} under the limits of rules {named}, wanted {wanted}. Loosen these rules "
+        f"(caps, least shares), l{advice}"
+    )
 
 
 def violations(inputs: ListInputs, k: int) -> DataFrame:
