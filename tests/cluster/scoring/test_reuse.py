@@ -6,13 +6,44 @@ import pytest
 from tests.cluster.worlds import DAY, artifact_of, plan_of, reranking_for
 from tests.frames import assert_frames_equal
 
+from intentrec.baselines import LastItems, TransitionTable
 from intentrec.cluster.priors import Prior
 from intentrec.cluster.scoring import ColdStart, plan_digest, unchanged, with_origin
 from intentrec.model.shape import Field
+from intentrec.rules import RuleRow, Rules
 from intentrec.tables import CANDIDATES, HISTORIES, RECOMMENDATIONS, USER_INTENTS
 
 NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
 COLD = ColdStart(events=2, shrink_events=1.0, segments={"kids": 1}, popularity_SV=np.zeros((2, 9), np.float32))
+
+
+def rules_of_all_sorts():
+    """No rule in force, one, and the same with another of each thing that it says."""
+    one = RuleRow(rule="a", kind="cap", items_N=np.array([1, 2]), amount=1.0, values_N=np.array([0, 1]))
+    eligible_V, audiences = np.arange(9) > 0, (("segment", "kids"),)
+    rows = (
+        (), (one,), (one, one), (replace(one, rule="b"),), (replace(one, kind="boost"),),
+        (replace(one, items_N=np.array([1, 3])),), (replace(one, audience=0),), (replace(one, amount=2.0),),
+        (replace(one, open=True),), (replace(one, values_N=np.array([0, 0])),), (replace(one, values_N=None),),
+    )  # fmt: skip
+    made = [Rules(own, eligible_V, 3, audiences) for own in rows]
+    return [
+        *made, replace(made[1], eligible_V=np.arange(9) > 1), replace(made[1], k=4),
+        replace(made[1], audiences=(("segment", "old"),)),
+    ]  # fmt: skip
+
+
+def sources_of_all_sorts():
+    """Evidence by one name, and the same with another of each thing that it is."""
+    first, then, counts = np.array([1, 3, 3]), np.array([2, 2, 4]), np.array([2, 1, 1])
+    one = LastItems(TransitionTable.of(first, then, counts, np.array([2, 2, 2]), 8))
+    others = (
+        replace(one, num_last=2), replace(one, decay=0.5),
+        LastItems(TransitionTable.of(first, then + 1, counts, np.array([2, 2, 2]), 8)),
+        LastItems(TransitionTable.of(first, then, counts, np.array([4, 2, 2]), 8)),
+        LastItems(TransitionTable.of(first + 1, then, counts, np.array([2, 2, 2]), 8)),
+    )  # fmt: skip
+    return [{"after": one}, {"before": one}, {"after": one, "before": one}, *({"after": other} for other in others)]
 
 
 def test_the_digest_knows_everything_a_list_is_made_of(tmp_path):
@@ -31,6 +62,8 @@ def test_the_digest_knows_everything_a_list_is_made_of(tmp_path):
         {"reranking": replace(plan.reranking, offset_V=bias_V)},
         {"reranking": reranking_for(8, diversity=2.0)},
         {"cold": replace(COLD, segments={"kids": 0})},
+        *({"rules": own} for own in rules_of_all_sorts()),
+        *({"sources": own} for own in sources_of_all_sorts()),
     )
     digests = {plan_digest(plan), *(plan_digest(replace(plan, **change)) for change in changes)}
     assert len(digests) == 1 + len(changes)
@@ -50,6 +83,16 @@ def test_the_digest_is_the_same_on_another_night_and_in_another_place_unless_row
 def test_what_has_no_digest_is_an_error(tmp_path):
     with pytest.raises(TypeError, match="plan: a set has no digest yet"):
         plan_digest(plan_of(8, 3, items={"i01"}))
+
+
+def test_arrays_that_only_end_elsewhere_have_another_origin(spark):
+    parts = [
+        ([1, 2], [5], [0], [3], [4]), ([1], [2, 5], [0], [3], [4]), ([1, 2], [5, 0], [], [3], [4]),
+        ([1, 2], [5], [0], [3, 4], []), ([1, 2], [5], [0], [], [3, 4]), ([1, 2], [5], [], [0, 3], [4]),
+    ]  # fmt: skip
+    columns = "items ARRAY<INT>, times ARRAY<INT>, features ARRAY<INT>, seen ARRAY<INT>, audiences ARRAY<INT>"
+    made = with_origin(spark.createDataFrame(parts, columns), "plan").collect()
+    assert len({row["made_from"] for row in made}) == len(parts)
 
 
 def test_a_list_is_kept_where_history_plan_and_intents_are_the_same_and_no_row_is_a_fallback(spark):

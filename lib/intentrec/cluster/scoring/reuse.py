@@ -41,7 +41,8 @@ def with_origin(histories: DataFrame, digest: str) -> DataFrame:
         digest: of ``plan_digest``.
     """
     read = [name for name in (*HISTORY, "segment", "audiences") if name in histories.columns]
-    return histories.withColumn("made_from", F.xxhash64(F.lit(digest), *read))
+    lengths = [F.size(name) for name in read if name != "segment"]  # a hash of arrays knows not where one ends
+    return histories.withColumn("made_from", F.xxhash64(F.lit(digest), *lengths, *read))
 
 
 def unchanged(histories: DataFrame, lists: DataFrame, intents: DataFrame, k: int, *, has_heads: bool) -> DataFrame:
