@@ -1,13 +1,18 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from pyspark.sql.types import ArrayType, IntegerType, StructField, StructType
 from tests.cluster.worlds import DAY, artifact_of, histories_of, plan_of, scores_BV
 
 from intentrec.cluster.scoring import load_scorer, score, with_origin
 from intentrec.errors import InputError
 from intentrec.model.inference import Histories
+from intentrec.rules import RuleRow, Rules
 from intentrec.tables import HISTORIES
+
+NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
 
 
 def test_spark_scores_as_torch_does_and_lists_nothing_seen_or_unavailable(spark, tmp_path):
@@ -41,6 +46,27 @@ def test_spark_scores_as_torch_does_and_lists_nothing_seen_or_unavailable(spark,
         assert [item["item_id"] for item in listed] == [plan.items[index] for index in best]
         assert [item["score"] for item in listed] == pytest.approx(scores[best], abs=1e-5)
     assert {row["user_id"]: row for row in score(frame.coalesce(1), shared, 40).collect()} == lists
+
+
+def test_users_of_a_kind_come_together_where_there_are_rules_and_get_the_lists_of_their_kind(spark, monkeypatch):
+    rules = Rules(
+        (RuleRow(rule="kids", kind="exclude", items_N=np.array([1, 2]), audience=0),), np.arange(9) > 0, 3,
+        (("segment", "kids"), ("country", "DE")),
+    )  # fmt: skip
+    plan = replace(plan_of(8, 3, filler_counts=np.zeros(9, np.int64)), rules=rules)
+    kinds = ([], [0], [1], [0, 1])
+    rows = [(DAY, f"u{row:02d}", [1], [0], [], [], 1, NOON, kinds[row % 4]) for row in range(32)]
+    schema = StructType([*HISTORIES.schema, StructField("audiences", ArrayType(IntegerType()))])
+    frame = with_origin(spark.createDataFrame(rows, schema), "plan")
+    monkeypatch.setattr("intentrec.cluster.scoring.tasks.num_tasks", lambda num_users: 1)
+    shared = spark.sparkContext.broadcast(plan)
+    lists = [(row["user_id"], [item["item_id"] for item in row["items"]]) for row in score(frame, shared, 32).collect()]
+    assert [user for user, _ in lists] == [f"u{row:02d}" for kind in (0, 1, 3, 2) for row in range(kind, 32, 4)]
+    assert {tuple(items) for user, items in lists if int(user[1:]) % 4 in (0, 2)} == {("i01", "i02", "i03")}
+    assert {tuple(items) for user, items in lists if int(user[1:]) % 4 in (1, 3)} == {("i03", "i04", "i05")}
+    again = [(row["user_id"], [item["item_id"] for item in row["items"]])
+             for row in score(frame.repartition(3), shared, 32).collect()]  # fmt: skip
+    assert again == lists
 
 
 def test_a_damaged_model_is_named_before_any_task_starts(spark, tmp_path):

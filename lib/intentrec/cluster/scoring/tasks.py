@@ -40,7 +40,9 @@ def score(histories: DataFrame, plan: Broadcast[ScoringPlan], num_users: int) ->
     asked = ["user_id", *HISTORY, "made_from", *(["segment"] if plan.value.cold is not None else [])]
     asked += ["audiences"] if plan.value.rules is not None else []
     chosen = histories.select(*asked).repartition(num_tasks(num_users), "user_id")
-    chosen = chosen.sortWithinPartitions("user_id")
+    # Of 250 kinds of users a batch met most, and 16 makers are kept: 10 ms for each of the others, batch after batch.
+    alike = ["audiences"] if plan.value.rules is not None else []
+    chosen = chosen.sortWithinPartitions(*alike, "user_id")
     return chosen.mapInArrow(task_of(plan, to_arrow_schema(schema)), schema)
 
 
