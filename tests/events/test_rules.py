@@ -47,7 +47,8 @@ GOOD = [
     rule("boost", **TEA, amount="0.001", rule="g"),
     rule("cap", item_field="brand", amount="1", rule="h"),
     rule("pin", item_field="item_id", item_value="i1", amount="1e4", rule="i"),
-    rule("min_share", days="7", amount="1", rule="j"),
+    rule("min_share", days="1000000", amount="1", rule="j"),
+    rule("stock", item_field="item_id", item_value="i2", amount="-3", rule="k"),
 ]
 WRONG = {
     "rule: null or absent, every row must have one": {"kind": "exclude", **TEA, "rule": None},
@@ -58,10 +59,12 @@ WRONG = {
     "amount: null or absent, every boost must have one": rule("boost", **TEA),
     "amount: '0', wanted a number from 0.001 to 1000": rule("boost", **TEA, amount="0"),
     "amount: '1.5', wanted a whole number from 1 to 10000": rule("cap", item_field="brand", amount="1.5"),
-    "amount: 'many', wanted a number from 0 to 1e+12": rule("stock", **TEA, amount="many"),
+    "amount: 'many', wanted a number from -1e+12 to 1e+12": rule("stock", **TEA, amount="many"),
     "amount: 'NaN', wanted a number from 0.001 to 1": rule("min_share", **TEA, amount="NaN"),
     "amount: '1.01', wanted a number from 0.001 to 1": rule("min_share", **TEA, amount="1.01"),
-    "days: '-1', wanted a whole number from 0": rule("max_age", days="-1"),
+    "days: '-1', wanted a whole number from 0 to 1000000": rule("max_age", days="-1"),
+    "days: '1000001', wanted a whole number from 0 to 1000000": rule("max_age", days="1000001"),
+    "days: '9999999999', wanted a whole number from 0 to 1000000": rule("seen", days="9999999999"),
     "starts_at: 'soon', wanted a time in iso": rule("exclude", **TEA, starts_at="soon"),
     "ends_at: '2024-05-01', wanted an instant after starts_at": rule(
         "exclude", **TEA, starts_at="2024-05-01", ends_at="2024-05-01"
@@ -96,6 +99,8 @@ def test_rules_of_every_kind_are_typed(spark):
     assert {name: found["i"][name] for name in RULE_COLUMNS} == {
         **nothing, "rule": "i", "kind": "pin", "item_field": "item_id", "item_value": "i1", "amount": 10_000.0,
     }  # fmt: skip
+    assert found["j"]["days"] == 1_000_000
+    assert found["k"]["amount"] == -3.0
     assert (found["d"]["days"], found["d"]["run_date"], found["d"]["line"]) == (0, DAY, 4)
     rows.unpersist()
 

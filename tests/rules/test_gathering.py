@@ -19,6 +19,7 @@ RULES = [
     of("boost", "brand", "oak", amount=4, starts_at=UNTIL, ends_at=UNTIL + HOUR),
     of("max_age", days=6),  # i7 is a week old; i8 has no date
     of("max_age", "brand", "oak", rule="fresh oak", days=2),
+    of("max_age", rule="ancient", days=1_000_000),
     of("min_share", rule="new", amount=0.5, days=2),
     of("cap", "categories", amount=2),
     of("cap", "categories", "gift", rule="gifts", amount=1),
@@ -36,6 +37,7 @@ MATCHED = [  # rule, audience, amount, open, items
     ("boost", None, 4.0, True, [1, 2, 3]),
     ("max_age", None, 0.0, True, [7]),
     ("fresh oak", None, 0.0, True, [3]),
+    ("ancient", None, 0.0, True, []),
     ("new", None, 0.5, True, [1, 2]),
     ("cap", None, 2.0, True, [1, 2, 3, 3, 4, 5, 6]),
     ("gifts", None, 1.0, True, [3, 4]),

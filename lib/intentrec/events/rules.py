@@ -25,6 +25,7 @@ from intentrec.tables import (
 )
 
 _OWN_FIELDS = {ITEM_ID, "title", CATEGORIES, "published_at", "available", USER_ID, SEGMENT}  # no attributes
+_MOST_DAYS = 1_000_000  # 2,738 years; from 106,751,992 on they are no interval of Spark's, and the night would end
 _JUDGED = ("kind", "source_file", "content_sha256", "line", "raw", "reason", "detail")
 _KIND = "rule_kind"  # the rows that files are read into have a column kind of their own
 _OF_KIND = tuple(column for column in RULE_COLUMNS if column not in ("rule", "kind"))
@@ -93,13 +94,14 @@ def judge_rules(rows: DataFrame, source: RulesSource, names: RuleNames, timezone
     rows = rows.withColumns({name: F.lit(None).cast("string") for name in missing}) if missing else rows
     starts, ends = (instant_us(name, source.time_unit, timezone, partial=True) for name in ("starts_at", "ends_at"))
     amount, days = F.col("amount").try_cast("double"), F.col("days").try_cast("int")
+    no_days = F.col("days").isNotNull() & (days.isNull() | (days < 0) | (days > _MOST_DAYS))
     problems = [
         required("rule"),
         sound_id("rule"),
         required(_KIND),
         F.when(~F.col(_KIND).isin(*RULE_KINDS), wrong_type(_KIND, f"one of {', '.join(RULE_KINDS)}")),
         *_unlike_its_kind(amount),
-        F.when(F.col("days").isNotNull() & (days.isNull() | (days < 0)), wrong_type("days", "a whole number from 0")),
+        F.when(no_days, wrong_type("days", f"a whole number from 0 to {_MOST_DAYS}")),
         *(_unreadable(name, read, source.time_unit) for name, read in (("starts_at", starts), ("ends_at", ends))),
         F.when(ends <= starts, wrong_type("ends_at", "an instant after starts_at")),
         *_unknown_names(names),

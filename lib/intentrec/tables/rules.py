@@ -49,7 +49,9 @@ RULE_KINDS: Mapping[str, RuleKind] = {
     "max_age": RuleKind(
         means="is not shown when it was published more than days ago", wants=("days",), may=(*_ITEM, *_USER, *_WHEN)
     ),
-    "stock": RuleKind(means="is not shown when its amount is 0", wants=(*_ITEM, "amount"), may=_WHEN, amount=(0, 1e12)),
+    "stock": RuleKind(  # oversold items stand below 0 in exports
+        means="is not shown when its amount is 0 or less", wants=(*_ITEM, "amount"), may=_WHEN, amount=(-1e12, 1e12)
+    ),
     "seen": RuleKind(
         means="returns so many days after the user's action, with 0 at once, without days never; the strictest rule "
         "that matches decides, and before recommendations.seen",
