@@ -59,8 +59,12 @@ def test_users_of_a_kind_come_together_where_there_are_rules_and_get_the_lists_o
     schema = StructType([*HISTORIES.schema, StructField("audiences", ArrayType(IntegerType()))])
     frame = with_origin(spark.createDataFrame(rows, schema), "plan")
     monkeypatch.setattr("intentrec.cluster.scoring.tasks.num_tasks", lambda num_users: 1)
+    size = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(size)
+    spark.conf.set(size, "4")  # in the order of ids each batch would have all four kinds
     shared = spark.sparkContext.broadcast(plan)
     lists = [(row["user_id"], [item["item_id"] for item in row["items"]]) for row in score(frame, shared, 32).collect()]
+    spark.conf.set(size, before)
     assert [user for user, _ in lists] == [f"u{row:02d}" for kind in (0, 1, 3, 2) for row in range(kind, 32, 4)]
     assert {tuple(items) for user, items in lists if int(user[1:]) % 4 in (0, 2)} == {("i01", "i02", "i03")}
     assert {tuple(items) for user, items in lists if int(user[1:]) % 4 in (1, 3)} == {("i03", "i04", "i05")}
