@@ -1,7 +1,9 @@
 """What two ranks do together is in test_launching.py: it takes two processes."""
 
 import os
+import sys
 
+import horovod.torch
 import pytest
 import torch
 
@@ -56,6 +58,30 @@ def test_without_nccl_what_lies_on_a_gpu_goes_through_the_cpu(takes_gpu, monkeyp
     result = ranks._done(lambda tensor: given.append(type(tensor)) or 5, OnGpu())
     assert given == [OnGpu if takes_gpu else torch.Tensor]
     assert (result.handle, result.device) == (5, None if takes_gpu else "cuda:1")
+
+
+class Built:
+    """A Horovod of two ranks on one machine, as far as a rank asks before its first call."""
+
+    def __init__(self, nccl):
+        self.nccl_built = lambda: nccl
+        self.init = lambda: None
+        self.rank = self.local_rank = lambda: 1
+        self.size = self.local_size = lambda: 2
+
+
+@pytest.mark.parametrize(
+    ("nccl", "gpus", "first_has_one", "takes_gpu"),
+    [(True, 2, True, True), (True, 1, True, False), (True, 2, False, False), (False, 2, True, False)],
+)
+def test_nccl_is_used_where_every_rank_has_a_gpu_of_its_own(nccl, gpus, first_has_one, takes_gpu, monkeypatch):
+    hvd, told = Built(nccl), []
+    monkeypatch.setattr(horovod, "torch", hvd)
+    monkeypatch.setitem(sys.modules, "horovod.torch", hvd)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(HorovodRanks, "gather", lambda self, own: told.append(own) or [first_has_one, own])
+    assert HorovodRanks(1.0)._takes_gpu is takes_gpu
+    assert told == [nccl and gpus == 2]  # the others hear of it, else they would go another way
 
 
 class Summed:

@@ -38,8 +38,10 @@ class HorovodRanks:
         self._hvd = hvd
         self.rank, self.size = hvd.rank(), hvd.size()
         self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
-        self._takes_gpu = bool(hvd.nccl_built())
         self._calls, self._stall_timeout_s = 0, stall_timeout_s
+        # NCCL refuses two ranks on one GPU, and all must go the same way: one that shares its GPU sends all by the CPU.
+        own_gpu = bool(hvd.nccl_built()) and torch.cuda.device_count() >= self.local_size
+        self._takes_gpu = all(self.gather(own_gpu))
 
     def sum(self, numbers_N: Tensor) -> Tensor:
         """Return the sum over ranks, reduced in place."""
@@ -69,7 +71,7 @@ class HorovodRanks:
         return [pickle.loads(part_N.numpy().tobytes()) for part_N in parts]  # noqa: S301 ours
 
     def _done(self, call: Callable[[Tensor], int], tensor: Tensor) -> Tensor:
-        """Return what a call brings; a Horovod that was built without NCCL takes no tensor of a GPU."""
+        """Return what a call brings; without NCCL, or where ranks share a GPU, what lies on one goes by the CPU."""
         if not tensor.is_cuda or self._takes_gpu:
             return self._awaited(call(tensor))
         return self._awaited(call(tensor.cpu())).to(tensor.device)
