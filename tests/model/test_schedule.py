@@ -3,12 +3,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.model.ranks import in_ranks
 from tests.model.synthetic import rows_of, write_shard
 
 from intentrec.errors import TrainingError
-from intentrec.model.batches import Batch
+from intentrec.model.batches import Batch, Shard
 from intentrec.model.ranks import OneRank
-from intentrec.model.schedule import Plan, RowCheck, epoch_batches, outgrown, plans_of, thinned
+from intentrec.model.schedule import (
+    Plan,
+    RowCheck,
+    epoch_batches,
+    in_touch,
+    judged_share,
+    outgrown,
+    plans_of,
+    thinned,
+)
 
 
 class OneOf:
@@ -146,6 +156,29 @@ def test_all_rows_pass_as_they_come():
     check = RowCheck()
     assert [*check.counted(batches)] == batches
     assert check.rows == 4000
+
+
+def test_ranks_hear_of_each_other_at_every_fourth_batch():
+    def passed(ranks):
+        return [*in_touch(range(9), ranks)], len(ranks.sent)
+
+    assert in_ranks(2, passed) == [([*range(9)], 3)] * 2  # at 0, 4 and 8
+
+
+@pytest.mark.parametrize(
+    ("rows", "bucket", "num_items", "judged"),
+    [
+        (15_000, 100, 25_000, 15_000),
+        (40_000, 100, 25_000, 20_000),
+        (40_000, 100, 100_000, 5_000),  # 5,000 x 100 x 100,000 = 5e10
+        (40_000, 100, 1_000_000, 500),
+        (40_000, 100, 100_000_000, 100),
+    ],
+)
+def test_the_more_items_there_are_the_fewer_rows_are_judged(rows, bucket, num_items, judged):
+    plans = [Plan(Shard("validation", bucket, (), part), 1, (part,), (1,), part) for part in (rows // 4, 3 * rows // 4)]
+    assert min(1.0, judged_share(plans, num_items)) * rows == pytest.approx(judged)
+    assert judged_share([], num_items) >= 1
 
 
 def test_a_batch_that_cannot_be_divided_among_the_ranks_is_told(shards):

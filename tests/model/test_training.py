@@ -106,7 +106,7 @@ def test_of_many_validation_rows_the_same_part_is_judged_after_every_epoch(make_
     still = replace(FAST, epochs=2, patience=2, learning_rate=1e-30, events_per_batch=32)
     (whole,) = launch(run_rank, make_job(still, name="whole"))
     monkeypatch.setattr(schedule, "_LOW_BITS", 15)  # the rows are numbered from 0
-    monkeypatch.setattr(training, "_MOST_JUDGED", 10)  # of 20
+    monkeypatch.setattr(schedule, "_MOST_JUDGED", 10)  # of 20
     (part,) = launch(run_rank, make_job(still, name="part"))
     first, second = (epoch.validation_loss for epoch in part.epochs)
     assert first == second

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.model.synthetic import rows_of, write_shard
+from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of, write_shard
 from tests.model.test_training import FAST, weights_of
 
 from intentrec.errors import TrainingError
 from intentrec.model.checkpoint import load_artifact
 from intentrec.model.distributed import launch
 from intentrec.model.pace import Pace
+from intentrec.model.ranks import OneRank
+from intentrec.model.shape import preset_shape
 from intentrec.model.training import _Training, run_rank
 
 
@@ -71,6 +73,29 @@ def test_the_epoch_may_be_chosen_by_the_rank_of_the_next_item(make_job):
     assert found[-1] > found[0]
     (by_loss,) = launch(run_rank, make_job(replace(FAST, epochs=1), name="by_loss"))
     assert by_loss.epochs[0].validation_ndcg is None
+
+
+class InTouch(OneRank):
+    """Counts the calls that do nothing but tell the other ranks that this one lives."""
+
+    def __init__(self):
+        self.signs = 0
+
+    def sum(self, numbers_N):
+        self.signs += numbers_N.tolist() == [0.0]
+        return numbers_N
+
+
+def test_ranks_tell_each_other_that_they_live_wherever_no_step_does(make_job):
+    few = replace(FAST, epochs=1, events_per_batch=32)  # 5 batches to judge: the first and the fifth
+    ranks = InTouch()
+    run_rank(ranks, make_job(few))
+    assert ranks.signs == 2
+    more = replace(few, transition_weight=0.1, loss="sampled", negatives=4, mixed_negatives=True)
+    shape = preset_shape("intent", NUM_ITEMS, FIELDS, width=16, heads=("action", "cluster"), clusters=2)
+    ranks = InTouch()
+    run_rank(ranks, make_job(more, shape, "more"))
+    assert ranks.signs == 2 + 3 * 7  # 13 batches of 8 and 12 of 16: three passes over the 25 before the first step
 
 
 def test_without_validation_rows_the_last_epoch_is_kept(make_job):

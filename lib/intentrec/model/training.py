@@ -24,7 +24,7 @@ from intentrec.model.pace import Pace, epoch_line
 from intentrec.model.patience import Patience
 from intentrec.model.ranks import Ranks, agree_on, cuda_or_cpu, on_first_rank, own_threads, repeatable
 from intentrec.model.resume import Progress, Saved, load_newest, save_checkpoint
-from intentrec.model.schedule import Plan, RowCheck, epoch_batches, outgrown, plans_of, thinned
+from intentrec.model.schedule import Plan, RowCheck, epoch_batches, in_touch, judged_share, outgrown, plans_of, thinned
 from intentrec.model.steps import Learnt, Optimiser
 from intentrec.model.targets import terms_of
 from intentrec.model.validation import (
@@ -39,7 +39,6 @@ from intentrec.model.validation import (
 from intentrec.model.warm_start import obstacle, start_from
 
 _LOG = logging.getLogger("intentrec.model")
-_MOST_JUDGED = 20_000  # rows after an epoch: a pass over those of half a million users takes longer than learning
 _RATE_SHARE = "rate_share"  # a fact of the artifact: the last epoch's share of the learning rate
 
 
@@ -111,7 +110,7 @@ class _Training:
         if "cluster" not in self.job.shape.heads:
             return
         shape, seed = self.job.shape, self.job.settings.seed
-        contexts_VE, counts_V = item_contexts(self._batches(self.train, 0), shape.num_items, self.ranks, seed)
+        contexts_VE, counts_V = item_contexts(self._whole_pass(self.train), shape.num_items, self.ranks, seed)
         clusters_V = cluster_items(contexts_VE, counts_V, shape.clusters, seed, self.catalogue.clusters_V)
         clusters_V = self.ranks.broadcast(clusters_V)
         self.catalogue = replace(self.catalogue, clusters_V=clusters_V.to(self.device))
@@ -121,10 +120,10 @@ class _Training:
         settings, shape = self.job.settings, self.job.shape
         counts_V = transitions = None
         if settings.loss != "full" and settings.mixed_negatives:
-            batches = (batch.to(self.device) for batch in self._batches(self.train, 0))
+            batches = (batch.to(self.device) for batch in self._whole_pass(self.train))
             counts_V = self.ranks.sum(count_targets(shape, self.catalogue, batches))
         if settings.transition_weight:
-            found = count_transitions(self._batches(self.train, 0), shape.num_items, self.ranks)
+            found = count_transitions(self._whole_pass(self.train), shape.num_items, self.ranks)
             transitions = found.to(self.device)
         return Learnt(counts_V, transitions)
 
@@ -268,14 +267,17 @@ class _Training:
         return dict(zip(terms, means_T.tolist(), strict=True)), skipped, rows
 
     def _judge(self) -> Validation:
-        """Judge the network on the validation rows, of many on the same part of them after every epoch."""
-        check, rows = RowCheck(), sum(plan.shard.rows for plan in self.validation)
-        part = thinned(check.counted(self._batches(self.validation, 0)), _MOST_JUDGED / max(1, rows))
-        ranked = self.job.settings.stop_by == "ndcg"
-        majority = majority_labels(self.label_counts)
+        """Judge the network on the validation rows, of many on the same part of them; no time limit cuts that short."""
+        check, share = RowCheck(), judged_share(self.validation, self.job.shape.num_items)
+        part = thinned(check.counted(self._whole_pass(self.validation)), share)
+        majority, ranked = majority_labels(self.label_counts), self.job.settings.stop_by == "ndcg"
         judged = validate(self.network, self.catalogue, part, majority, self.ranks, ranked=ranked)
         check.confirm(self.ranks, self.validation)
         return judged
+
+    def _whole_pass(self, plans: tuple[Plan, ...]) -> Iterator[Batch]:
+        """Yield the rows once, always in the same order, for work in which the ranks make no other call together."""
+        return in_touch(self._batches(plans, 0), self.ranks)
 
     def _batches(self, plans: tuple[Plan, ...], epoch: int) -> Iterator[Batch]:
         settings = self.job.settings
