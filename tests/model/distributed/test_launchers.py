@@ -50,6 +50,43 @@ def test_an_own_failure_at_the_start_is_what_is_told(tmp_path):
         ranks_that_wait()
 
 
+class Flickering(Notes):
+    """Notes on storage that fails at the first look."""
+
+    looks = 0
+
+    def new_lines(self):
+        self.looks += 1
+        if self.looks == 1:
+            raise OSError(116, "Stale file handle")
+        return super().new_lines()
+
+
+def test_storage_that_fails_once_does_not_end_the_watch(tmp_path):
+    notes = Flickering(tmp_path, 2)
+    leave_failure(tmp_path, 1, ValueError("no"))
+    with pytest.raises(RuntimeError, match="all processes were ended"), watched(notes, Launch(2, "local", 1)):
+        ranks_that_wait(5)
+    assert notes.looks > 1
+
+
+def test_a_watch_that_hangs_in_the_storage_does_not_hold_what_is_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(launchers, "_LAST_LOOK_S", 0.05)
+    looking, never, notes = threading.Event(), threading.Event(), Notes(tmp_path, 2)
+
+    def hang():
+        looking.set()
+        never.wait(20)
+        return []
+
+    monkeypatch.setattr(notes, "new_lines", hang)
+    began = time.monotonic()
+    with watched(notes, Launch(2, "local")):
+        assert looking.wait(10)
+    assert time.monotonic() - began < 10
+    never.set()
+
+
 def test_ranks_that_work_are_left_alone_and_their_log_is_handed_on(tmp_path, caplog):
     caplog.set_level(logging.INFO, "intentrec.model")
     for rank in (0, 1):

@@ -8,6 +8,7 @@ import torch
 
 from intentrec.errors import ConfigError, InputError, SetupError, TrainingError
 from intentrec.model.distributed import Launch, check_slots, launch
+from intentrec.model.distributed.launchers import LAUNCHERS
 from intentrec.model.distributed.launching import _failure
 
 
@@ -59,6 +60,16 @@ def test_in_debugging_a_failing_rank_prints_its_trace_too_and_its_error_goes_thr
     said = capfd.readouterr()
     assert "in every_call" in said.out + said.err
     assert list(notes.iterdir()) == []  # told and removed
+
+
+def test_notes_that_cannot_be_removed_cost_no_training(monkeypatch, tmp_path):
+    def busy(*_, **__):
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setitem(LAUNCHERS, "local", lambda entry, how: monkeypatch.setattr(os, "rmdir", busy) or ["trained"])
+    assert launch(every_call, 7, Launch(2, "local", notes=str(tmp_path))) == ["trained"]
+    monkeypatch.undo()
+    assert len([*tmp_path.iterdir()]) == 1
 
 
 def test_a_rank_that_is_killed_ends_the_training():

@@ -41,6 +41,11 @@ def test_a_failure_is_told_with_its_rank_and_keeps_its_kind(tmp_path, error, kin
     assert (type(notes.failure()), str(notes.failure())) == (kind, said)
 
 
+def test_notes_that_cannot_be_read_hide_no_other_error(tmp_path):
+    (tmp_path / "00001.failed").mkdir()  # reading it is an OSError
+    assert Notes(tmp_path, 2).failure() is None
+
+
 def test_the_log_arrives_in_whole_lines_and_each_once(tmp_path):
     notes = Notes(tmp_path, 2)
     assert notes.new_lines() == []

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from intentrec.model.ranks import cores
 _LOG = logging.getLogger("intentrec.model")
 _LOOK_S = 0.5  # between two looks at the notes
 _GRACE_S = 3.0  # for ranks that lose the others to say so themselves
+_LAST_LOOK_S = 10.0  # for the watching thread to end; one that hangs in the storage ends with the process
 Entry = Callable[[], Any]
 
 
@@ -105,22 +106,24 @@ def watched(notes: Notes, how: Launch) -> Iterator[None]:
     def watch() -> None:
         deadline, started = time.monotonic() + how.start_timeout_s, False
         while not over.wait(_LOOK_S):
+            with suppress(OSError):  # storage that fails once must not end the watch: the next look tells
+                _hand_on(notes)
+                started = started or notes.all_started()
+                if notes.any_failed():
+                    over.wait(_GRACE_S)
+                    end.set()
+                elif not started and time.monotonic() > deadline:
+                    late.set()
+                    end.set()
+        with suppress(OSError):
             _hand_on(notes)
-            started = started or notes.all_started()
-            if notes.any_failed():
-                over.wait(_GRACE_S)
-                end.set()
-            elif not started and time.monotonic() > deadline:
-                late.set()
-                end.set()
-        _hand_on(notes)
 
     watcher = threading.Thread(target=watch, name="ranks", daemon=True)
     watcher.start()
     try:
         yield
     except Exception as error:
-        if late.is_set() and not notes.any_failed():
+        if late.is_set():
             raise SetupError(
                 f"training.workers: {how.workers} ranks did not start in {how.start_timeout_s} s; look at the machines "
                 "or raise training.start_timeout_s"
@@ -129,7 +132,7 @@ def watched(notes: Notes, how: Launch) -> Iterator[None]:
     finally:
         end.set()
         over.set()
-        watcher.join()
+        watcher.join(_LAST_LOOK_S)
         gloo_run.register_shutdown_event = register
 
 

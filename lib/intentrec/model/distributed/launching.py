@@ -49,7 +49,8 @@ def launch(
     _check_horovod()
     if how.notes is not None:
         Path(how.notes).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="ranks-", dir=how.notes) as folder:
+    # What NFS keeps for a file that is still open cannot be removed: no reason to lose a finished training.
+    with tempfile.TemporaryDirectory(prefix="ranks-", dir=how.notes, ignore_cleanup_errors=True) as folder:
         entry = _RankEntry(function, argument, folder, lowest_threads(how.workers), how)
         notes = Notes(Path(folder), how.workers)
         try:

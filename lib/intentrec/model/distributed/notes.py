@@ -63,11 +63,12 @@ class Notes:
         return whole.decode("utf-8", errors="replace").splitlines()
 
     def failure(self) -> IntentrecError | None:
-        """Return the error of the first rank that failed by itself; None where none told of one."""
-        for note in sorted(self._folder.glob("*.failed")):
-            kind, _, told = note.read_text().partition("\n")
-            if kind != _LOST_THE_OTHERS:
-                return _KNOWN_ERRORS[kind](f"rank {int(note.stem)} of {self._workers}: {told}")
+        """Return the error of the first rank that failed by itself; None where no note tells of one, or can be read."""
+        with suppress(OSError):  # the launcher's own error says less, but it is not hidden
+            for note in sorted(self._folder.glob("*.failed")):
+                kind, _, told = note.read_text().partition("\n")
+                if kind != _LOST_THE_OTHERS:
+                    return _KNOWN_ERRORS[kind](f"rank {int(note.stem)} of {self._workers}: {told}")
         return None
 
 
