@@ -7,7 +7,7 @@ from tests.model.test_targets import BATCH, batch_of
 
 from intentrec.errors import TrainingError
 from intentrec.model.items import ItemVectors
-from intentrec.model.job import EpochFigures
+from intentrec.model.job import EpochFigures, Settings
 from intentrec.model.network import IntentNetwork
 from intentrec.model.shape import Catalogue, Field, preset_shape
 from intentrec.model.targets import targets_of
@@ -117,14 +117,33 @@ def test_the_next_items_rank_is_its_gain_ties_and_padding_included():
     assert next_item_gains(torch.ones(0, 1, 1), far, torch.zeros(0, dtype=torch.int64)).tolist() == []
 
 
+def test_ranks_are_those_of_float32_while_the_network_computes_in_bfloat16():
+    near_UD = torch.tensor([[0.0], [1.0], [1.001], [1.002]])  # one number in bfloat16
+    vectors = ItemVectors(None, near_UD, near_UD, near_UD, None)
+    given = torch.ones(3, 1, 1), vectors, torch.tensor([1, 2, 3])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        gains_N = next_item_gains(*given)
+    assert gains_N.tolist() == pytest.approx([1 / math.log2(4), 1 / math.log2(3), 1.0])
+
+
+def test_the_network_is_judged_in_the_precision_that_it_learns_in():
+    network, seen = network_that_says([0.5, 0.5]), []
+    network.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    for precision in ("float32", "bfloat16", "auto"):
+        given = Settings(precision=precision)
+        validate(network, CATALOGUE, [BATCH], {"action": 0, "novelty": 0, "item_age": 0}, settings=given)
+    assert seen == [False, True, False]
+
+
 def test_the_gain_is_a_mean_over_weights_where_it_is_asked_for():
     network = network_that_says([0.5, 0.5])
     torch.nn.init.zeros_(network.items.ids.weight)
     majority = {"action": 0, "novelty": 0, "item_age": 0}
     assert validate(network, CATALOGUE, [BATCH], majority).ndcg is None
-    judged = validate(network, CATALOGUE, [BATCH, BATCH], majority, ranked=True)
+    ranked = Settings(stop_by="ndcg")
+    judged = validate(network, CATALOGUE, [BATCH, BATCH], majority, settings=ranked)
     assert judged.ndcg == pytest.approx(1 / math.log2(4))  # three items of equal score: the third place
-    assert validate(network, CATALOGUE, [], majority, ranked=True).ndcg is None
+    assert validate(network, CATALOGUE, [], majority, settings=ranked).ndcg is None
 
 
 def test_what_is_not_finite_is_not_kept():

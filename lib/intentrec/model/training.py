@@ -270,8 +270,8 @@ class _Training:
         """Judge the network on the validation rows, of many on the same part of them; no time limit cuts that short."""
         check, share = RowCheck(), judged_share(self.validation, self.job.shape.num_items)
         part = thinned(check.counted(self._whole_pass(self.validation)), share)
-        majority, ranked = majority_labels(self.label_counts), self.job.settings.stop_by == "ndcg"
-        judged = validate(self.network, self.catalogue, part, majority, self.ranks, ranked=ranked)
+        majority = majority_labels(self.label_counts)
+        judged = validate(self.network, self.catalogue, part, majority, self.ranks, self.job.settings)
         check.confirm(self.ranks, self.validation)
         return judged
 

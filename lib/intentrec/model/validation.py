@@ -14,7 +14,7 @@ from intentrec.errors import TrainingError
 from intentrec.model.batches import Batch
 from intentrec.model.intents import head_sizes
 from intentrec.model.items import ItemVectors
-from intentrec.model.job import EpochFigures, HeadFigures
+from intentrec.model.job import EpochFigures, HeadFigures, Settings
 from intentrec.model.losses import judged_at_once
 from intentrec.model.network import IntentNetwork
 from intentrec.model.ranks import OneRank, Ranks
@@ -69,8 +69,7 @@ def validate(
     batches: Iterable[Batch],
     majority: Mapping[str, int],
     ranks: Ranks | None = None,
-    *,
-    ranked: bool = False,
+    settings: Settings | None = None,
 ) -> Validation:
     """Judge a network without changing it.
 
@@ -80,22 +79,23 @@ def validate(
         batches: of this rank; ranks may have different numbers of them.
         majority: head -> the label most frequent in training.
         ranks: all of them make this call; None: this process alone.
-        ranked: whether the next item is ranked among all, which costs its loss once more.
+        settings: ``precision`` is what the network computes in; ``stop_by`` may ask for the next item's rank among all,
+            which costs its loss once more; None: as ``Settings`` has them.
     """
-    ranks = OneRank() if ranks is None else ranks
+    ranks, settings = ranks or OneRank(), settings or Settings()
     device = next(network.parameters()).device
     training = network.training
     network.eval()
     item_sums = torch.zeros(3, dtype=torch.float64, device=device)
     head_sums = {head: torch.zeros(4, dtype=torch.float64, device=device) for head in network.shape.heads}
-    with torch.inference_mode(), mixed_precision(device):
+    with torch.inference_mode(), mixed_precision(device, settings.precision):
         vectors = network.items.whole()
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
             targets = targets_of(network.shape, catalogue, batch)
             losses_T, said = term_losses(network, batch, targets, vectors)
             gain = losses_T.new_zeros(())
-            if ranked:
+            if settings.stop_by == "ndcg":
                 chosen_BL = targets.chosen(ITEM)
                 gains_N = next_item_gains(said.queries_BLQD[chosen_BL], vectors, targets.items_BL[chosen_BL])
                 gain = (gains_N * targets.weights(ITEM)[chosen_BL]).sum()
@@ -110,13 +110,14 @@ def validate(
     loss, weight, gain = summed[:3]
     if not weight:
         return Validation(None, heads)
-    return Validation(loss / weight, heads, gain / weight if ranked else None)
+    return Validation(loss / weight, heads, gain / weight if settings.stop_by == "ndcg" else None)
 
 
 def next_item_gains(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor) -> Tensor:
     """Return float32 [N]: 1 / log2(1 + rank) of an event's item among all items, 0 beyond the tenth place.
 
-    Of several queries an item gets the greatest score; items of equal score share the rank of the last of them.
+    Of several queries an item gets the greatest score; items of equal score share the rank of the last of them. Scores
+    are float32 whatever the network computes in: bfloat16 has 8 bits, and many items would tie with the right one.
 
     Args:
         queries_NQD: of N events.
@@ -127,7 +128,8 @@ def next_item_gains(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor) 
     block = judged_at_once(len(vectors.vectors_UD) * queries_NQD.shape[1])
     for start in range(0, len(items_N), block):
         queries_BQD, items_B = queries_NQD[start : start + block].float(), items_N[start : start + block]
-        scores_BI = (queries_BQD @ vectors.vectors_UD.float().T).amax(dim=1)[:, 1:]  # without padding
+        with torch.autocast(queries_BQD.device.type, enabled=False):
+            scores_BI = (queries_BQD @ vectors.vectors_UD.float().T).amax(dim=1)[:, 1:]  # without padding
         if vectors.bias_U is not None:
             scores_BI = scores_BI + vectors.bias_U[1:]
         own_B1 = scores_BI.gather(1, items_B[:, None] - 1)
