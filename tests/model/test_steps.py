@@ -10,7 +10,7 @@ from intentrec.model.job import Settings
 from intentrec.model.network import IntentNetwork
 from intentrec.model.ranks import OneRank
 from intentrec.model.shape import preset_shape
-from intentrec.model.steps import Optimiser
+from intentrec.model.steps import Optimiser, mixed_precision
 from intentrec.model.targets import targets_of, term_losses
 
 SHAPE = preset_shape("intent", NUM_ITEMS, FIELDS, width=8, dropout=0.0, id_drop=0.0)
@@ -65,6 +65,25 @@ def test_a_step_is_adam_on_item_loss_plus_lambda_times_the_intent_losses():
         (means[0] + 0.5 * sum(means[1:])).backward()
         adam.step()
     torch.testing.assert_close(dict(ours.network.state_dict()), dict(theirs.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "native", "halves"),
+    [
+        ("cuda", "auto", True, True),
+        ("cuda", "auto", False, False),  # Turing and older emulate it
+        ("cuda", "bfloat16", False, True),
+        ("cuda", "float32", True, False),
+        ("cpu", "auto", True, False),
+        ("cpu", "bfloat16", False, True),
+    ],
+)
+def test_a_network_learns_in_bfloat16_where_the_device_multiplies_it(monkeypatch, device, precision, native, halves):
+    given = {}
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: given.update({kind: (dtype, enabled)}))
+    mixed_precision(torch.device(device), precision)
+    assert given == {device: (torch.bfloat16, halves)}
 
 
 def ours_terms():

@@ -198,7 +198,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="in which the network computes while it learns; bfloat16 is faster where the processor multiplies "
-        "it (avx512_bf16, amx_bf16), and slower elsewhere; auto: bfloat16 on a GPU, float32 on a CPU",
+        "it (avx512_bf16, amx_bf16), and slower elsewhere; auto: bfloat16 on a GPU that does, else float32",
     )
     sparse_gradients: StrictBool = Field(
         True, description="sampled and gbce move only the item vectors that a step needs; false: all, as Adam does"

@@ -99,7 +99,7 @@ class Batch:
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device; to a GPU from pinned memory, so that the copy overlaps with the step before."""
+        """Return the batch on a device; to a GPU from pinned memory, without waiting for the copy."""
 
         def moved(tensor: Tensor) -> Tensor:
             return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

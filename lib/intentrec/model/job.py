@@ -39,7 +39,8 @@ class Settings:
         gbce_calibration: t of gbce; 0: plain binary cross-entropy, 1: probabilities as of all items.
         contrast_weight: of drawing events together that lead to the same item; 0: none.
         transition_weight: of teaching item vectors what follows what; 0: none.
-        precision: of the network and of the item loss' gradients: float32, bfloat16, or auto (bfloat16 on a GPU).
+        precision: of the network and of the item loss' gradients: float32, bfloat16, or auto
+            (bfloat16 on a GPU that multiplies it).
         sparse_gradients: whether a sampled loss moves only the item rows that a step needs.
         clip_norm: greatest norm of all gradients together.
         max_skipped_steps: steps in a row with a non-finite loss or gradient before training fails.

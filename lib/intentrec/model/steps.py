@@ -29,8 +29,12 @@ _BETAS = (0.9, 0.999)
 
 
 def mixed_precision(device: torch.device, precision: str = "auto") -> AbstractContextManager[object]:
-    """Return the context in which the network computes: auto is bfloat16 on a GPU, float32 on a CPU."""
-    halves = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    """Return the context in which the network computes: auto is bfloat16 on a GPU that multiplies it, else float32.
+
+    GPUs older than Ampere only emulate it, slower than float32; torch counts them among those that have it.
+    """
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    halves = precision == "bfloat16" or (precision == "auto" and native)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=halves)
 
 
