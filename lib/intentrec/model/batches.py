@@ -22,6 +22,7 @@ from intentrec.model.files import explained, petastorm_urls, rows_of_groups, sil
 
 _COLUMNS = ("row_id", "items", "times", "weights", "features")
 _POLL_S = 0.2  # how soon a reading thread notices that nobody reads its groups any more
+_AHEAD = 1  # row groups that wait in each of two queues; every length bucket has its reader open at once
 _CLOSE_S = 2.0  # for a thread to end; one that hangs in the storage ends with the process
 _Group = Mapping[str, NDArray[Any]]
 
@@ -199,7 +200,7 @@ def _groups(shard: Shard, reading: Reading) -> Iterator[_Group]:
         "shard_count": shares,
         "seed": reading.seed,
         "workers_count": 1,  # more workers return row groups in any order
-        "results_queue_size": 2,  # the default of 50 row groups is held in memory
+        "results_queue_size": _AHEAD,  # the default of 50 row groups is held in memory
     }
     ahead = _ReadAhead(list(shard.files), options, reading.timeout_s)
     try:
@@ -213,7 +214,7 @@ class _ReadAhead:
 
     def __init__(self, files: list[str], options: dict[str, Any], timeout_s: float) -> None:
         self._files, self._options, self._timeout_s = files, options, timeout_s
-        self._groups: queue.Queue[_Group | BaseException | None] = queue.Queue(maxsize=2)
+        self._groups: queue.Queue[_Group | BaseException | None] = queue.Queue(maxsize=_AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._read, name="examples", daemon=True)
         self._thread.start()
