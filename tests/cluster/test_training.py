@@ -175,11 +175,12 @@ def test_ranks_leave_their_errors_where_all_of_them_see_it_and_their_traces_when
     for debug in (False, True):
         with pytest.raises(TrainingError):
             train(spark, [job], NUMBERS, two, debug=debug)
+    with pytest.raises(SetupError, match="odd://shop/x: examples cannot be read"):
+        train(spark, [replace(job, train=(Shard("train", 8, ("odd://shop/x",), 1),))], NUMBERS, two)
     place = f"{tmp_path}/training/models-m/notes"
     assert seen == [Launch(2, "spark", 7, 8, place, debug, slots=2) for debug in (False, True)]
-    assert sorted(path.name for path in (tmp_path / "training" / "models-m").iterdir()) == [
-        "catalogue.safetensors", "vocabulary.json",
-    ]  # fmt: skip
+    written = sorted(path.name for path in (tmp_path / "training" / "models-m").iterdir())
+    assert written == ["catalogue.safetensors", "vocabulary.json"]
 
 
 def test_the_config_decides_the_shape_and_how_ranks_train():

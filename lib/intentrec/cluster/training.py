@@ -16,6 +16,7 @@ from intentrec.errors import ConfigError
 from intentrec.model.batches import Shard
 from intentrec.model.checkpoint import save_catalogue, save_vocabulary
 from intentrec.model.distributed import Launch, check_slots, launch
+from intentrec.model.files import check_readable
 from intentrec.model.job import Settings, TrainingJob, TrainingResult
 from intentrec.model.shape import ACTION, NetworkShape, preset_shape
 from intentrec.model.training import run_jobs
@@ -172,7 +173,7 @@ def train(
         debug: a failing rank prints its trace as well.
 
     Raises:
-        SetupError: there are fewer task slots than ranks, or Horovod is missing.
+        SetupError: there are fewer task slots than ranks, or Horovod or what reads the examples' storage is missing.
         TrainingError: a rank failed; all have ended.
     """
     folders = [Path(job.catalogue).parent for job in jobs]
@@ -187,6 +188,7 @@ def train(
         shipped=shipped_code(spark),
     )
     check_slots(how)
+    check_readable([file for job in jobs for shard in (*job.train, *job.validation) for file in shard.files])
     for folder, job in zip(folders, jobs, strict=True):
         folder.mkdir(parents=True, exist_ok=True)
         save_catalogue(Path(job.catalogue), numbers.catalogue)

@@ -8,21 +8,51 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow.parquet as pq
+from fsspec.core import get_filesystem_class, url_to_fs
 from pyarrow.fs import FileSystem
 
 from intentrec.errors import InputError, SetupError, TrainingError
 
 # What petastorm's urlparse cuts a path at, or leaves out of it. It also never decodes a URL.
 _LOST = re.compile(r"[#?;\x00-\x1f]")
+_BY_PYARROW = ("hdfs", "viewfs")  # petastorm reads all else but local files by fsspec, and so do we
+_PACKAGES = {  # that fsspec needs
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
+}
+_DBFS = Path("/dbfs")  # where Databricks mounts what Spark calls dbfs:/
 
 
 def local_path(url: str) -> Path | None:
     """Return where a file lies on this machine; None if it lies elsewhere."""
     parts = urlsplit(url)
+    if parts.scheme == "dbfs" and _DBFS.is_dir():
+        return _DBFS / unquote(parts.path).lstrip("/")
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def check_readable(urls: Sequence[str]) -> None:
+    """Refuse storage that this Python has no way to, which would otherwise be told by ranks that were started for it.
+
+    Raises:
+        SetupError: naming the package that is missing, or another place.
+    """
+    elsewhere = "keep the warehouse elsewhere"
+    for scheme, url in sorted({urlsplit(url).scheme: url for url in urls}.items()):
+        if local_path(url) is not None or scheme in _BY_PYARROW:
+            continue
+        if scheme == "dbfs":
+            raise SetupError(f"{url}: examples cannot be read here, {_DBFS} is not mounted; {elsewhere}")
+        try:
+            get_filesystem_class(scheme)
+        except (ImportError, ValueError) as error:
+            package = _PACKAGES.get(scheme)
+            wanted = f"install {package} for the driver and the ranks" if package else elsewhere
+            raise SetupError(f"{url}: examples cannot be read ({error}); {wanted}") from None
 
 
 @contextmanager
@@ -31,6 +61,7 @@ def petastorm_urls(urls: Sequence[str]) -> Iterator[list[str]]:
 
     The links lie in a temporary folder and are gone afterwards.
     """
+    urls = [f"file://{quote(str(local_path(url)))}" if url.startswith("dbfs:") else url for url in urls]
     if not any(_LOST.search(unquote(url)) for url in urls):
         yield [unquote(url) for url in urls]
         return
@@ -89,9 +120,14 @@ def _row_groups(url: str) -> list[int]:
     local = local_path(url)
     if local is not None:
         footer = pq.read_metadata(local)
-    else:
+    elif urlsplit(url).scheme in _BY_PYARROW:
         system, path = FileSystem.from_uri(unquote(url))
         footer = pq.read_metadata(system.open_input_file(path))
+    else:
+        check_readable([url])
+        system, path = url_to_fs(unquote(url))
+        with system.open(path) as file:
+            footer = pq.read_metadata(file)
     return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
 
 
