@@ -8,7 +8,7 @@ from horovod.runner import gloo_run
 
 from intentrec.errors import SetupError
 from intentrec.model.distributed import launchers
-from intentrec.model.distributed.launchers import Launch, _shipped_path, _without_trace_of_the_launcher, watched
+from intentrec.model.distributed.launchers import Launch, _errors_of_the_launchers_thread, _shipped_path, watched
 from intentrec.model.distributed.notes import Notes, leave_failure, leave_start
 
 
@@ -115,16 +115,24 @@ def test_ranks_find_shipped_code_where_executors_keep_it_and_then_what_this_proc
     assert _shipped_path(Launch(2, "spark", shipped=("a.zip",))) == {"PYTHONPATH": "a.zip"}
 
 
-def test_the_spark_launchers_thread_prints_no_trace_and_others_do(monkeypatch):
+@pytest.mark.parametrize("shown", [False, True])
+def test_the_spark_launchers_thread_prints_no_trace_and_others_do(monkeypatch, shown):
     heard = []
     monkeypatch.setattr(threading, "excepthook", lambda failure: heard.append(failure.thread.name))
 
     def fail():
         raise RuntimeError("told elsewhere")
 
-    with _without_trace_of_the_launcher():
+    def start_both():
         for name in ("Thread-7 (run_spark)", "reader"):
             thread = threading.Thread(target=fail, name=name)
             thread.start()
             thread.join()
-    assert heard == ["reader"]
+
+    with _errors_of_the_launchers_thread(shown):
+        start_both()
+    assert heard == (["Thread-7 (run_spark)"] if shown else []) + ["reader"]
+    raised = ValueError("see above")
+    with pytest.raises(ValueError, match="see above") as caught, _errors_of_the_launchers_thread(shown):
+        raise start_both() or raised
+    assert str(caught.value.__cause__) == "told elsewhere"

@@ -72,6 +72,12 @@ def test_notes_that_cannot_be_removed_cost_no_training(monkeypatch, tmp_path):
     assert len([*tmp_path.iterdir()]) == 1
 
 
+def test_a_folder_for_notes_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match=r"/file/notes: cannot be made \(Not a directory\); free space or correct its"):
+        launch(every_call, 7, Launch(2, "local", notes=str(tmp_path / "file" / "notes")))
+
+
 def test_a_rank_that_is_killed_ends_the_training():
     with pytest.raises(
         TrainingError, match=r"a rank of 2 died or waited longer than 120 s for the others .*; run again"
@@ -90,6 +96,18 @@ def test_a_rank_alone_fails_as_one_of_several_does():
 
 def fail_with(ranks, error):
     raise error
+
+
+def caused(error, text):
+    error.__cause__ = RuntimeError(text)
+    return error
+
+
+NO_HOROVOD = "Traceback:\n  File 'x.py', line 1\nModuleNotFoundError: No module named 'horovod'\n\tat org.apache.spark"
+OTHER_PYTHON = (
+    "[PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.10 than that in driver: 3.11, PySpark cannot "
+    "run with different minor versions.\nPlease check environment variables"
+)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +134,27 @@ def fail_with(ranks, error):
             "a rank of 4 died or waited longer than 120 s for the others (rank 1 ended first, with exit code 137); run",
         ),
         (SetupError("as it is"), SetupError, "as it is"),
+        (
+            caused(Exception("Spark job has failed, see the error above."), NO_HOROVOD),
+            SetupError,
+            "training.launcher spark: a rank cannot import horovod; install the packages of deploy/requirements.lock",
+        ),
+        (
+            caused(Exception("Spark job has failed, see the error above."), OTHER_PYTHON),
+            SetupError,
+            "training.launcher spark: Python in worker has different version: 3.10 than that in driver: 3.11, Py",
+        ),
+        (
+            OSError(28, "No space left on device", "/notes/environment.json"),
+            SetupError,
+            "training.launcher spark: /notes/environment.json: No space left on device; free space or correct perm",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            SetupError,
+            "training.launcher spark: a file of the launcher: No space left on device; free space",
+        ),
+        (ConnectionResetError(104, "reset by peer"), TrainingError, "a rank of 4 died or waited longer than 120 s"),
     ],
 )
 def test_what_ended_ranks_that_could_not_tell_it_is_one_line(error, kind, said):
@@ -123,6 +162,16 @@ def test_what_ended_ranks_that_could_not_tell_it_is_one_line(error, kind, said):
     assert type(made) is kind
     assert str(made).startswith(said)
     assert "\n" not in str(made)
+
+
+def test_a_cause_that_cannot_be_asked_any_more_is_passed_over():
+    class GoneError(Exception):
+        def __str__(self):
+            raise ConnectionRefusedError
+
+    error = Exception("Spark job has failed")
+    error.__cause__ = GoneError()
+    assert str(_failure(error, Launch(4, "spark"))).startswith("a rank of 4 died or waited")
 
 
 def test_more_ranks_than_slots_are_refused():

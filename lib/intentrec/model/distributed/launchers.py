@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def run_on_spark(entry: Entry, how: Launch) -> list[Any]:
     """Run ``entry`` in a task of the active Spark session each; Horovod finds an interface that all tasks share."""
     from horovod.spark import run
 
-    with nullcontext() if how.debug else _without_trace_of_the_launcher():
+    with _errors_of_the_launchers_thread(how.debug):
         results: list[Any] = run(
             entry,
             num_proc=how.workers,
@@ -173,19 +173,36 @@ def _loopback() -> str:
 
 
 @contextmanager
-def _without_trace_of_the_launcher() -> Iterator[None]:
-    """Keep horovod's Spark thread from printing its Java trace when a rank fails; the failure itself is raised."""
+def _errors_of_the_launchers_thread(shown: bool) -> Iterator[None]:
+    """Let an error in horovod's Spark thread be the cause of the one raised inside, which says no more than "failed".
+
+    Args:
+        shown: whether the thread prints its Java trace.
+    """
     before = threading.excepthook
+    failures: list[BaseException] = []
 
     def hook(failure: threading.ExceptHookArgs) -> None:
-        if failure.thread is None or "run_spark" not in failure.thread.name:
+        own = failure.thread is not None and "run_spark" in failure.thread.name
+        if own and failure.exc_value is not None:
+            failures.append(failure.exc_value)
+        if shown or not own:
             before(failure)
 
     threading.excepthook = hook
     try:
         yield
+    except Exception as error:
+        _await_the_launchers_thread()
+        if failures:
+            raise error from failures[0]
+        raise
     finally:
-        for thread in threading.enumerate():
-            if "run_spark" in thread.name:
-                thread.join(timeout=10)
+        _await_the_launchers_thread()
         threading.excepthook = before
+
+
+def _await_the_launchers_thread() -> None:
+    for thread in threading.enumerate():
+        if "run_spark" in thread.name:
+            thread.join(timeout=10)

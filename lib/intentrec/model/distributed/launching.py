@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from intentrec.model.ranks import OneRank, Ranks
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_OTHER_PYTHON = re.compile(r"\[PYTHON_VERSION_MISMATCH\] ([^\n]{1,200})")  # as Spark says it
 _FIRST_TO_END = re.compile(r"Process name: (\d+) Exit code: (-?\d+)")  # as Horovod says it
 
 
@@ -48,7 +51,7 @@ def launch(
     check_slots(how)
     _check_horovod()
     if how.notes is not None:
-        Path(how.notes).mkdir(parents=True, exist_ok=True)
+        _make(Path(how.notes))
     # What NFS keeps for a file that is still open cannot be removed: no reason to lose a finished training.
     with tempfile.TemporaryDirectory(prefix="ranks-", dir=how.notes, ignore_cleanup_errors=True) as folder:
         entry = _RankEntry(function, argument, folder, lowest_threads(how.workers), how)
@@ -115,6 +118,15 @@ class _RankEntry:
             os._exit(1)
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"{folder}: cannot be made ({error.strerror}); free space or correct its permissions, then run again"
+        ) from error
+
+
 def _check_horovod() -> None:
     try:
         import horovod.torch  # noqa: F401
@@ -128,6 +140,9 @@ def _failure(error: Exception, how: Launch) -> IntentrecError:
     """Return one line for what ended ranks that could not tell it themselves."""
     if isinstance(error, IntentrecError):
         return error
+    surroundings = _surroundings(error, how)
+    if surroundings is not None:
+        return surroundings
     text = " ".join(str(error).split())[:400]
     if "Unable to find a port" in text:
         return SetupError(f"training.launcher {how.launcher}: no port of this machine is free ({text}); free some")
@@ -139,3 +154,25 @@ def _failure(error: Exception, how: Launch) -> IntentrecError:
     return TrainingError(
         f"a rank of {how.workers} died or waited longer than {how.stall_timeout_s} s for the others ({text}); run again"
     )
+
+
+def _surroundings(error: Exception, how: Launch) -> SetupError | None:
+    """Return what the machines lack, by an error and what it came from; None where it is not that."""
+    texts, found = [str(error)], error.__cause__
+    while found is not None:
+        with suppress(Exception):  # py4j asks the JVM for the text, and that may be gone
+            texts.append(str(found))
+        found = found.__cause__
+    place, whole = f"training.launcher {how.launcher}", "\n".join(texts)
+    missing, other = _NO_MODULE.search(whole), _OTHER_PYTHON.search(whole)
+    if other is not None:
+        return SetupError(f"{place}: {other[1].strip()} Let PYSPARK_PYTHON name the same Python on all machines")
+    if missing is not None:
+        return SetupError(
+            f"{place}: a rank cannot import {missing[1]}; install the packages of deploy/requirements.lock for the "
+            "Python of PYSPARK_PYTHON on every executor"
+        )
+    if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
+        said = f"{error.filename or 'a file of the launcher'}: {error.strerror or error}"
+        return SetupError(f"{place}: {said}; free space or correct permissions, then run again")
+    return None
