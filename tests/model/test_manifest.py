@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import stat
 
 import pytest
 
@@ -49,6 +52,32 @@ def test_a_full_disk_is_told_in_one_line(folder):
 
     with pytest.raises(SetupError, match=r"model: cannot be written \(No space left on device\); free space"):
         write_folder(folder, full, "model")
+
+
+def failing_sync(monkeypatch, code, on_folders):
+    """Let fsync fail on folders, or on files."""
+    real = os.fsync
+
+    def sync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode) is on_folders:
+            raise OSError(code, os.strerror(code))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_mount_that_flushes_no_folders_is_written_to_all_the_same(tmp_path, monkeypatch, code):
+    failing_sync(monkeypatch, code, on_folders=True)
+    verify_folder(tmp_path / "model", write_folder(tmp_path / "model", fill, "model"))
+
+
+@pytest.mark.parametrize(("code", "on_folders"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_any_other_flush_that_fails_refuses_the_folder(tmp_path, monkeypatch, code, on_folders):
+    failing_sync(monkeypatch, code, on_folders)
+    with pytest.raises(SetupError, match="model: cannot be written"):
+        write_folder(tmp_path / "model", fill, "model")
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Folders of files that are complete and unchanged, or refused: a manifest with size and SHA-256 of each."""
 
+import errno
 import hashlib
 import json
 import os
@@ -124,5 +125,9 @@ def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some FUSE and CIFS mounts flush files but no folders; there the rename is as safe as the mount makes it.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(handle)

@@ -50,6 +50,7 @@ def test_the_log_arrives_in_whole_lines_and_each_once(tmp_path):
     notes = Notes(tmp_path, 2)
     assert notes.new_lines() == []
     handler = log_into(tmp_path)
+    assert handler.mode == "w"  # a mount may refuse "a"
     handler.emit(logging.LogRecord("intentrec", logging.INFO, "", 0, "epoch 1 – done", None, None))
     assert notes.new_lines() == ["epoch 1 – done"]
     with (tmp_path / "log").open("a") as log:

@@ -32,7 +32,10 @@ def leave_failure(folder: Path, rank: int, error: BaseException) -> None:
 
 def log_into(folder: Path) -> logging.Handler:
     """Return a handler that hands a rank's log lines to the process that started it."""
-    return logging.FileHandler(folder / _LOG_NAME, encoding="utf-8") if folder.is_dir() else logging.NullHandler()
+    if not folder.is_dir():
+        return logging.NullHandler()
+    # Rank 0 alone writes it, once: some mounts of object stores refuse to append.
+    return logging.FileHandler(folder / _LOG_NAME, mode="w", encoding="utf-8")
 
 
 class Notes:
