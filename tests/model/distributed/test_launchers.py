@@ -6,9 +6,16 @@ import time
 import pytest
 from horovod.runner import gloo_run
 
-from intentrec.errors import SetupError
+from intentrec.errors import SetupError, TrainingError
 from intentrec.model.distributed import launchers
-from intentrec.model.distributed.launchers import Launch, _errors_of_the_launchers_thread, _shipped_path, watched
+from intentrec.model.distributed.horovod_ranks import RankLostError
+from intentrec.model.distributed.launchers import (
+    Launch,
+    _errors_of_the_launchers_thread,
+    _shipped_path,
+    given_up,
+    watched,
+)
 from intentrec.model.distributed.notes import Notes, leave_failure, leave_start
 
 
@@ -85,6 +92,39 @@ def test_a_watch_that_hangs_in_the_storage_does_not_hold_what_is_finished(tmp_pa
         assert looking.wait(10)
     assert time.monotonic() - began < 10
     never.set()
+
+
+def test_a_launcher_that_never_ends_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(launchers, "_END_S", 0.1)
+    leave_failure(tmp_path, 1, RankLostError("waited 8 s"))  # its machine's neighbour: the machine itself is gone
+    never = threading.Event()
+    began = time.monotonic()
+    with (
+        pytest.raises(TrainingError, match=r"the launcher has not ended its ranks in 0.1 s, a machine is gone; run ag"),
+        watched(Notes(tmp_path, 2), Launch(2, "spark")) as end,
+    ):
+        given_up(lambda: never.wait(30) and [], end)
+    assert time.monotonic() - began < 10
+    never.set()
+
+
+def test_what_a_launcher_brings_or_raises_comes_through():
+    assert given_up(lambda: [1, 2], threading.Event()) == [1, 2]
+    with pytest.raises(KeyError, match="no"):
+        given_up(lambda: {}["no"], threading.Event())
+
+
+def test_an_interrupted_wait_ends_the_ranks_first(monkeypatch):
+    end, ended = threading.Event(), []
+
+    def interrupted(self, timeout=None):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        given_up(lambda: ended.append(end.wait(20)) or [], end)
+    assert ended == [True]
 
 
 def test_ranks_that_work_are_left_alone_and_their_log_is_handed_on(tmp_path, caplog):

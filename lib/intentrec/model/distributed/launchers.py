@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intentrec.errors import SetupError
+from intentrec.errors import SetupError, TrainingError
 from intentrec.model.distributed.loopback import few_variables, on_loopback
 from intentrec.model.distributed.notes import Notes
 from intentrec.model.ranks import cores
@@ -20,6 +20,7 @@ from intentrec.model.ranks import cores
 _LOG = logging.getLogger("intentrec.model")
 _LOOK_S = 0.5  # between two looks at the notes
 _GRACE_S = 3.0  # for ranks that lose the others to say so themselves
+_END_S = 60.0  # for a launcher to end its ranks
 _LAST_LOOK_S = 10.0  # for the watching thread to end; one that hangs in the storage ends with the process
 Entry = Callable[[], Any]
 
@@ -87,12 +88,53 @@ def run_on_spark(entry: Entry, how: Launch) -> list[Any]:
 LAUNCHERS: dict[str, Callable[[Entry, Launch], list[Any]]] = {"local": run_local, "spark": run_on_spark}
 
 
+def given_up(work: Callable[[], list[Any]], end: threading.Event) -> list[Any]:
+    """Return what ``work`` returns, but wait for no launcher that does not end though it was told to.
+
+    Horovod on Spark asks every machine for the end of its rank, without a limit: one that has vanished never answers.
+    The thread is left behind then, and ends with the process.
+
+    Args:
+        work: the launcher.
+        end: set once all ranks are to end.
+
+    Raises:
+        TrainingError: it has not ended 60 s after that.
+        Exception: of the launcher.
+    """
+    outcome: list[list[Any] | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001 raised by the thread that waits
+            outcome.append(error)
+
+    launcher = threading.Thread(target=run, name="launcher", daemon=True)
+    launcher.start()
+    try:
+        while launcher.is_alive() and not end.is_set():
+            launcher.join(_LOOK_S)
+    finally:
+        if launcher.is_alive():  # ended by the watch, or this process is interrupted
+            end.set()
+            launcher.join(_END_S)
+    if not outcome:
+        raise TrainingError(f"the launcher has not ended its ranks in {_END_S:g} s, a machine is gone; run again")
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
 @contextmanager
-def watched(notes: Notes, how: Launch) -> Iterator[None]:
+def watched(notes: Notes, how: Launch) -> Iterator[threading.Event]:
     """Hand on the log of the ranks started inside, and end them all where one of them does not start or fails.
 
     Horovod on Spark waits for every rank for ever, for a stalled one too; only an event ends them, which it ties to
     SIGINT and SIGTERM of this process, for good. It is given ours instead, and the signals stay as they were.
+
+    Yields:
+        That event.
 
     Raises:
         SetupError: not all ranks had started in time.
@@ -121,7 +163,7 @@ def watched(notes: Notes, how: Launch) -> Iterator[None]:
     watcher = threading.Thread(target=watch, name="ranks", daemon=True)
     watcher.start()
     try:
-        yield
+        yield end
     except Exception as error:
         if late.is_set():
             raise SetupError(

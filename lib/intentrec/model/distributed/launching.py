@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ import torch
 
 from intentrec.errors import ConfigError, IntentrecError, SetupError, TrainingError
 from intentrec.model.distributed.horovod_ranks import HorovodRanks
-from intentrec.model.distributed.launchers import LAUNCHERS, Launch, lowest_threads, watched
+from intentrec.model.distributed.launchers import LAUNCHERS, Launch, given_up, lowest_threads, watched
 from intentrec.model.distributed.loopback import take_environment
 from intentrec.model.distributed.notes import Notes, leave_failure, leave_start, log_into
 from intentrec.model.ranks import OneRank, Ranks
@@ -57,8 +58,10 @@ def launch(
         entry = _RankEntry(function, argument, folder, lowest_threads(how.workers), how)
         notes = Notes(Path(folder), how.workers)
         try:
-            with watched(notes, how):
-                return LAUNCHERS[how.launcher](entry, replace(how, notes=folder))
+            with watched(notes, how) as end:
+                start = partial(LAUNCHERS[how.launcher], entry, replace(how, notes=folder))
+                # Processes of this machine always end, and their launcher forks them, best from the main thread.
+                return given_up(start, end) if how.launcher == "spark" else start()
         except Exception as error:
             raise notes.failure() or _failure(error, how) from error
 
