@@ -1,6 +1,7 @@
 """model, histories -> recommendations, user_intents, segment_recommendations, similar_items."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from intentrec.cluster.judging import Counts, collect_counts, collect_sources
 from intentrec.cluster.pins import refuse_mismatch
 from intentrec.cluster.priors import prior_of
 from intentrec.cluster.reranking import reranking_of
-from intentrec.cluster.ruling import Ruled, apply_rules, count_passed
+from intentrec.cluster.ruling import Ruled, apply_rules, count_passed, shortening_rules
 from intentrec.cluster.scoring import (
     ScoringPlan,
     cold_start_of,
@@ -86,7 +87,8 @@ def write_recommendations(run: Run) -> dict[str, int]:
                 past = timeline(night.sessions, night.end())
                 audit_lists(Written.of_users(staged, moment, plan.k, past, tonight(run, HISTORIES)), moment)
             figures = measure_lists(run, night, maker, int(numbers.eligible.sum()), intents)
-            num_lists = _checked(run, night, staged, plan.k, counted["short"])
+            blamed = () if ruled.plan.rules is None else shortening_rules(candidates, ruled.plan.rules, plan.k)
+            num_lists = _checked(run, night, staged, counted["short"], blamed)
             _compare_with_limits(run, figures, by_model=plan.folder is not None)
             segments = _segments(run, (night, eligible, moment), shared, popular, cached)
             similar = _similar(run, shared, origin, moment, cached)
@@ -99,18 +101,17 @@ def write_recommendations(run: Run) -> dict[str, int]:
     return {**counted, "lists": num_lists, "published": num_lists if published else 0}
 
 
-def _checked(run: Run, night: Night, staged: DataFrame, k: int, num_short: int) -> int:
-    """Return the number of lists if none of them is wrong."""
-    policies = run.config.recommendations.policies
+def _checked(run: Run, night: Night, staged: DataFrame, num_short: int, blamed: Sequence[str]) -> int:
+    """Return the number of lists if none of them is wrong; ``blamed`` are the rules that left users short."""
+    policies, k = run.config.recommendations.policies, run.config.recommendations.k
     reordered = policies.reorder or policies.new_item_share > 0
     inputs = ListInputs(staged, tonight(run, HISTORIES), night.items, night.vocabulary, reordered)
-    return check_lists(inputs, k, num_short)
+    return check_lists(inputs, k, num_short, rules=blamed)
 
 
 def _compare_with_limits(run: Run, figures: ListFigures, by_model: bool) -> None:
     limits = run.config.recommendations.checks
-    warning = refuse_broken_limits(broken_limits(figures, limits, by_model), limits)
-    if warning is not None:
+    if (warning := refuse_broken_limits(broken_limits(figures, limits, by_model), limits)) is not None:
         run.warn(warning)
 
 

@@ -193,9 +193,9 @@ def test_places_for_new_items_may_hold_a_greater_score_than_the_place_before(
 ) -> None:
     checked = []
 
-    def told(inputs, k, num_short):
+    def told(inputs, k, num_short, rules):
         checked.append(inputs.reordered)
-        return check_lists(inputs, k, num_short)
+        return check_lists(inputs, k, num_short, rules=rules)
 
     monkeypatch.setattr(write_recommendations, "check_lists", told)
     copy = flow.copied_to(tmp_path / "copy")

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from intentrec.cluster.judging import Indices
 from intentrec.cluster.scoring import ScoringPlan
-from intentrec.rules import Rules, View, pinned, take
+from intentrec.rules import Rules, View, pinned, repair, take
 
 SEGMENT_COLUMNS = "segment STRING, items ARRAY<STRUCT<item_id: STRING, score: DOUBLE, source: STRING>>"
 _GIVEN = "segment STRING, own ARRAY<STRUCT<order: BIGINT, item_id: STRING, item_index: INT>>"
@@ -78,6 +78,7 @@ def segment_list(plan: ScoringPlan, segment: str, everybody: str, own: list[dict
     items_N, scores_N = _candidates(plan, view, items_N, events_N)
     lists = pinned(view, [np.zeros(0, np.int64)], len(rules.listed))
     take(view, lists, items_N[None], scores_N[None])
+    repair(view, lists, np.array([0]), items_N[None], scores_N[None])
     return [
         {"item_id": plan.items[item], "score": score, "source": "pinned" if is_pinned else "fallback"}
         for item, score, is_pinned in zip(
