@@ -35,6 +35,20 @@ def test_only_the_last_two_are_kept(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["epoch_0002", "epoch_0003"]
 
 
+def test_a_training_that_goes_on_with_other_threads_says_so(tmp_path):
+    saved = saved_after(1)
+    saved.progress.threads = 2
+    save_checkpoint(tmp_path, "mine", saved)
+    found, notes = load_newest(tmp_path, "mine", 2)
+    assert (found.progress.threads, notes) == (2, ())
+    found, notes = load_newest(tmp_path, "mine", 4)
+    assert found.progress.threads == 4  # as the next checkpoint is to say
+    assert len(notes) == 1
+    assert "epoch_0001: goes on with 4 threads a rank, had 2; the weights are not bit by bit those of" in notes[0]
+    save_checkpoint(tmp_path, "mine", saved_after(2))  # of an earlier version: not known
+    assert load_newest(tmp_path, "mine", 4)[1] == ()
+
+
 def test_later_checkpoints_of_another_training_or_broken_ones_make_room(folder):
     (folder / ".epoch_0004-abcd1234").mkdir()  # of a process that was killed while it wrote
     save_checkpoint(folder, "another", saved_after(1))

@@ -100,6 +100,8 @@ def test_a_training_that_is_asked_for_again_learns_nothing_more(make_job):
     (first,), (second,) = launch(run_rank, job), launch(run_rank, job)
     assert (first.resumed_after, second.resumed_after) == (0, 2)
     assert (first.epochs, first.weights_sha256) == (second.epochs, second.weights_sha256)
+    (third,) = launch(run_rank, replace(job, settings=replace(job.settings, threads=2)))
+    assert (second.notes, ["goes on with 2 threads a rank, had 1" in note for note in third.notes]) == ((), [True])
 
 
 def test_of_many_validation_rows_the_same_part_is_judged_after_every_epoch(make_job, monkeypatch):

@@ -27,6 +27,7 @@ class Progress:
         best_epoch: with the lowest validation loss; without validation the last.
         label_counts: head -> frequency of each label in the training rows.
         warm_started: whether it began from an older model.
+        threads: that rank 0 computed with since it was started; None: unknown.
     """
 
     epoch: int = 0
@@ -35,6 +36,7 @@ class Progress:
     best_epoch: int = 0
     label_counts: dict[str, list[float]] = field(default_factory=dict)
     warm_started: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ def save_checkpoint(folder: Path, fingerprint: str, saved: Saved) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def load_newest(folder: Path, fingerprint: str) -> tuple[Saved | None, tuple[str, ...]]:
+def load_newest(folder: Path, fingerprint: str, threads: int | None = None) -> tuple[Saved | None, tuple[str, ...]]:
     """Return the newest intact checkpoint of this training, and why newer ones were passed over.
 
-    A broken checkpoint is never an error: the one before is used, at worst none.
+    A broken checkpoint is never an error: the one before is used, at worst none. Nor are other ``threads`` than it was
+    written with, but they are noted: products are then summed in another order, and the end is not bit-equal.
     """
     notes = []
     for path in sorted(folder.glob("epoch_*"), reverse=True):
@@ -94,7 +97,14 @@ def load_newest(folder: Path, fingerprint: str) -> tuple[Saved | None, tuple[str
         except OSError as error:  # a disk that cannot read a block, a folder of somebody else's
             notes.append(f"checkpoint not used: {error.filename or path}: {error.strerror}")
             continue
-        return Saved(_progress(state["progress"]), *tensors), tuple(notes)
+        saved = Saved(_progress(state["progress"]), *tensors)
+        before, saved.progress.threads = saved.progress.threads, threads
+        if None not in (before, threads) and before != threads:
+            notes.append(
+                f"{path}: goes on with {threads} threads a rank, had {before}; the weights are not bit by bit those of "
+                "a training that was not stopped"
+            )
+        return saved, tuple(notes)
     return None, tuple(notes)
 
 

@@ -71,7 +71,7 @@ class _Training:
         network = IntentNetwork(job.shape, self.catalogue)
         self.patience, self.rate_share = Patience.of(job.settings), 1.0
         self.notes: list[str] = []
-        self.progress = Progress()
+        self.progress = Progress(threads=torch.get_num_threads())
         self.pace, self.stopped = Pace(ranks, job.settings.time_limit_minutes), False
         self._warm_start(network)
         self.network = network.to(self.device)
@@ -145,7 +145,7 @@ class _Training:
         progress, found = self.progress, False
 
         def load() -> tuple[Saved | None, tuple[str, ...]]:
-            return load_newest(Path(self.job.checkpoints), self.job.fingerprint())
+            return load_newest(Path(self.job.checkpoints), self.job.fingerprint(), progress.threads)
 
         newest = on_first_rank(self.ranks, load, 2 * self._num_bytes(), self.job.checkpoints)
         if newest is not None:
