@@ -234,3 +234,11 @@ def test_a_job_file_runs_as_a_python_task_does_inside_a_session_that_is_active_a
     assert ended.value.code == 0
     assert "build_sessions skipped: already finished" in capfd.readouterr().out
     assert spark.range(3).count() == 3
+
+
+def test_the_images_cuda_is_that_of_the_locked_torch() -> None:
+    image = re.search(r"^FROM nvidia/cuda:(\d+)", (ROOT / "deploy/docker/Dockerfile").read_text(), re.MULTILINE)
+    lock = re.search(r"^nvidia-nccl-cu(\d+)==", (ROOT / "deploy/requirements.lock").read_text(), re.MULTILINE)
+    assert image is not None
+    assert lock is not None
+    assert image[1] == lock[1]
