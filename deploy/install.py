@@ -22,6 +22,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from nccl import nccl_flags  # beside this file
+
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 LOCK = ROOT / "deploy" / "requirements.lock"
@@ -107,10 +109,9 @@ def compiler_problems() -> list[str]:
 
 def venv_problem() -> list[str]:
     """Say that this Python cannot make a virtual environment; Debian splits that off."""
-    if find_spec("venv") and find_spec("ensurepip"):
-        return []
     found = f"python: {sys.executable} lacks venv and ensurepip, wanted to make .venv"
-    return [f"{found}: install them, for example `apt-get install python3.11-venv`"]
+    there = find_spec("venv") and find_spec("ensurepip")
+    return [] if there else [f"{found}: install them, for example `apt-get install python3.11-venv`"]
 
 
 def write_problem(root: Path) -> list[str]:
@@ -165,16 +166,15 @@ def site_packages() -> Path:
 
 def fingerprint() -> str:
     """Return a hash of all that decides what .venv holds; it knows its own place, for .venv cannot be moved."""
-    files = [LOCK, UV_LOCK, ROOT / "pyproject.toml", Path(__file__)]
+    files = [LOCK, UV_LOCK, ROOT / "pyproject.toml", Path(__file__), Path(__file__).with_name("nccl.py")]
     parts = [*(file.read_bytes() for file in files), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def is_done() -> bool:
     """Return whether an earlier run finished with the same lock at the same place, and Delta's jars are there."""
-    if not STAMP.exists() or not (BIN / "python").exists():
-        return False
-    return bool(json.loads(STAMP.read_text()).get("fingerprint") == fingerprint() and has_jars())
+    there = STAMP.exists() and (BIN / "python").exists()
+    return there and json.loads(STAMP.read_text()).get("fingerprint") == fingerprint() and has_jars()
 
 
 def has_jars() -> bool:
@@ -243,10 +243,10 @@ def install_horovod() -> None:
     wrapper = VENV / "g++-17"
     wrapper.write_text('#!/bin/sh\nexec g++ "$@" -std=c++17\n')
     wrapper.chmod(0o755)
-    flags = {**HOROVOD_FLAGS, **({"HOROVOD_GPU_OPERATIONS": "NCCL"} if shutil.which("nvcc") else {})}
+    flags = {**HOROVOD_FLAGS, **(nccl_flags(VENV) if shutil.which("nvcc") else {})}
     lock = write_lock(VENV / "horovod.lock", horovod=True)
-    torch = re.search(r"^torch==(\S+)", LOCK.read_text(), re.MULTILINE)
-    identity = [Path(lock).read_text(), torch.group(0) if torch else "", sys.version, json.dumps(flags, sort_keys=True)]
+    torch = re.findall(r"^torch==\S+", LOCK.read_text(), re.MULTILINE)
+    identity = [Path(lock).read_text(), *torch, sys.version, json.dumps(flags, sort_keys=True)]
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
     cache = user_cache() / "intentrec" / f"horovod-{key}"  # uv's own key does not know which torch it was built for
     places = ("--cache-dir", str(cache), "--requirement", lock)
@@ -273,8 +273,8 @@ def write_lock(path: Path, horovod: bool) -> str:
 
 def uv_install(*arguments: str, environ: dict[str, str] | None = None) -> None:
     """Install into .venv with its own uv."""
-    uv = str(VENV / "uv-tool" / "bin" / "uv")
-    run([uv, "pip", "install", "--quiet", "--python", str(BIN / "python"), *arguments], environ)
+    uv = [str(VENV / "uv-tool" / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(BIN / "python")]
+    run([*uv, *arguments], environ)
 
 
 def run(command: list[str], environ: dict[str, str] | None = None) -> None:

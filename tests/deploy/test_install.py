@@ -18,6 +18,7 @@ INSTALL = Path(__file__).resolve().parents[2] / "deploy" / "install.py"
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module of its own, whose checkout is an empty folder."""
+    monkeypatch.syspath_prepend(INSTALL.parent)
     spec = importlib.util.spec_from_file_location("install_under_test", INSTALL)
     assert spec is not None
     assert spec.loader is not None
@@ -167,6 +168,7 @@ def test_all_that_is_missing_is_said_at_once_and_nothing_is_installed(tmp_path: 
     copy = tmp_path / "checkout" / "deploy" / "install.py"
     copy.parent.mkdir(parents=True)
     copy.write_text(INSTALL.read_text())
+    copy.with_name("nccl.py").write_text(INSTALL.with_name("nccl.py").read_text())
     done = subprocess.run([sys.executable, str(copy)], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 7
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["java", "cmake", "g++"]
