@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MIN_ROUNDS = 3
-_PACKAGES = ("intentrec", "numpy", "pyarrow", "pyspark", "torch")
+_PACKAGES = ("intentrec", "numpy", "pyarrow", "pyspark", "torch", "horovod", "petastorm")
 
 
 @dataclass(frozen=True, slots=True)

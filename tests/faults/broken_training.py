@@ -151,6 +151,7 @@ def main(text: str) -> int:
         "skipped": [epoch.skipped_steps for epoch in result.epochs],
         "notes": result.notes,
         "losses": [(epoch.train_loss["item"], epoch.validation_loss) for epoch in result.epochs],
+        "ndcg": [epoch.validation_ndcg for epoch in result.epochs],
         "rows": [rank.rows for rank in result.ranks],
     }
     print(json.dumps(told))

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 from tests.faults.broken_training import Fault
-from tests.model.synthetic import FIELDS, NUM_ITEMS, write_job
+from tests.model.synthetic import FIELDS, NUM_ITEMS, rows_of, write_job, write_shard
 from tests.running import ROOT, reason_of
 
+from intentrec.model.batches import Shard
 from intentrec.model.job import Settings, TrainingJob
 from intentrec.model.shape import preset_shape
 
@@ -125,24 +126,32 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
     }
 
 
-def launched(folder: Path, workers: int, settings: Settings) -> dict:
+def launched(folder: Path, workers: int, settings: Settings, **changes: tuple[Shard, ...]) -> dict:
     """Train without dropout, so that what differs is how the rows are shared alone."""
     shape = preset_shape("intent", NUM_ITEMS, FIELDS, width=16, dropout=0.0, id_drop=0.0)
     how = {**launch_of(1), "workers": workers, "launcher": "single" if workers == 1 else "local"}
-    return trained(write_job(folder, settings, shape, f"{workers}-{settings.events_per_batch}"), how).result()
+    return trained(write_job(folder, settings, shape, str(workers), **changes), how).result()
 
 
-@pytest.mark.parametrize(("events_per_batch", "tolerance"), [(4096, 1e-4), (256, 0.05)], ids=["whole", "shared"])
-def test_one_two_and_four_ranks_learn_alike(tmp_path, events_per_batch, tolerance) -> None:
+@pytest.mark.parametrize(
+    ("num_rows", "events_per_batch", "tolerance"), [(160, 2048, 1e-4), (1600, 512, 0.05)], ids=["whole", "shared"]
+)
+def test_one_two_and_four_ranks_learn_alike(tmp_path, num_rows, events_per_batch, tolerance) -> None:
     """A batch of all rows is summed in another order only; smaller ones hold other rows, as other seeds would give."""
-    settings = replace(SETTINGS, events_per_batch=events_per_batch, epochs=6, patience=6)
-    alone, *together = [launched(tmp_path, workers, settings) for workers in (1, 2, 4)]
+    settings = replace(SETTINGS, events_per_batch=events_per_batch, epochs=6, patience=6, stop_by="ndcg")
+    rows, eighth = rows_of(num_rows, 8, seed=1), num_rows // 8
+    train = (write_shard(tmp_path / "many", "train", 8, rows, [eighth] * 8),)
+    validation = (write_shard(tmp_path / "many", "validation", 8, rows_of(400, 8, seed=3), [100] * 4),)
+    alone, *together = [
+        launched(tmp_path, workers, settings, train=train, validation=validation) for workers in (1, 2, 4)
+    ]
     for several in together:
-        assert sum(several["rows"]) == alone["rows"][0] == 74
+        assert sum(several["rows"]) == alone["rows"][0] == num_rows
         for one, other in zip(alone["losses"], several["losses"], strict=True):
             assert other == pytest.approx(one, rel=tolerance)
-    last = ["{:.4f} and {:.4f}".format(*told["losses"][-1]) for told in (alone, *together)]
-    print(f"\n{events_per_batch} events a batch, last losses (train, validation) by 1, 2, 4 ranks: {'; '.join(last)}")
+        assert several["ndcg"][-1] == pytest.approx(alone["ndcg"][-1], abs=tolerance)
+    last = ["{:.4f}, {:.4f}, {:.4f}".format(*told["losses"][-1], told["ndcg"][-1]) for told in (alone, *together)]
+    print(f"\n{events_per_batch} events a batch, last losses (train, validation) and NDCG@10: {'; '.join(last)}")
 
 
 def tell(what: str, ended: Ended, after: str) -> None:
