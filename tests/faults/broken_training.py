@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def _break(fault: Fault) -> None:
     step, calls = Optimiser.step, []
 
     def broken(self, batch):
-        calls.append(1)
-        if not fault.step <= len(calls) < fault.step + fault.steps:
+        calls.append(fault.kind != "data" or bool(batch.weights_BL.any()))  # a rank without rows has none to spoil
+        if len(calls) < fault.step or not calls[-1] or sum(calls[fault.step - 1 :]) > fault.steps:
             return step(self, batch)
         Path(fault.struck).touch()
         if fault.kind in ("loss", "gradient", "data"):
@@ -72,7 +73,7 @@ def _break(fault: Fault) -> None:
 
 def _not_finite(optimiser, batch, kind, step):
     if kind == "data":
-        batch.weights_BL[0, -1] = float("nan")
+        batch.weights_BL[:] = float("nan")
         return step(optimiser, batch)
     if kind == "gradient":
         hook = optimiser.parameters[0].register_hook(lambda gradient: gradient * float("inf"))
@@ -117,14 +118,15 @@ def _slow():
 
 
 def take_ports():
-    """Listen where horovodrun would first try to, and on the ports after it."""
+    """Listen where horovodrun would first try to, and on the ports after it, unless somebody else does already."""
     random.seed(5)
     first = 1024 + random.randrange(65536 - 1024)
     random.seed(5)
     taken = [socket.socket() for _ in range(50)]
     for offset, place in enumerate(taken):
-        place.bind(("", first + offset))
-        place.listen()
+        with suppress(OSError):
+            place.bind(("", first + offset))
+            place.listen()
     return taken
 
 
