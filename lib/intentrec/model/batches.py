@@ -145,7 +145,7 @@ def read_batches(shard: Shard, reading: Reading) -> Iterator[Batch]:
     for group in _groups(shard, reading):
         _check_length(shard, group)
         order_N = random.permutation(len(group["row_id"]))
-        kept.append({name: values[order_N] for name, values in group.items()})
+        kept.append({name: values.take(order_N, axis=0) for name, values in group.items()})  # a third of [order_N]
         num_kept += len(order_N)
         if num_kept >= reading.rows_per_batch:
             rows = {name: np.concatenate([part[name] for part in kept]) for name in _COLUMNS}
