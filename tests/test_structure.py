@@ -129,7 +129,7 @@ def test_the_package_never_imports_a_job() -> None:
 
 
 def test_petastorm_and_horovod_are_each_imported_in_one_place_of_the_model() -> None:
-    for package, owner in (("petastorm", "batches"), ("horovod", "distributed")):
+    for package, owner in (("petastorm", "row_groups"), ("horovod", "distributed")):
         users = {
             source.relative_to(LIB / "model").parts[0].removesuffix(".py")
             for source in (LIB / "model").rglob("*.py")

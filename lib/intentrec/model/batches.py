@@ -1,4 +1,4 @@
-"""Parquet files -> batches of tensors; the only importer of petastorm.
+"""Parquet files -> batches of tensors.
 
 B rows   L events, left-padded: one length per shard   C columns of features   N rows of a row group
 """
@@ -199,8 +199,6 @@ def _groups(shard: Shard, reading: Reading) -> Iterator[_Group]:
         "cur_shard": share,
         "shard_count": shares,
         "seed": reading.seed,
-        "workers_count": 1,  # more workers return row groups in any order
-        "results_queue_size": _AHEAD,  # the default of 50 row groups is held in memory
     }
     ahead = _ReadAhead(list(shard.files), options, reading.timeout_s)
     try:
@@ -256,12 +254,12 @@ class _ReadAhead:
 
 def _open_reader(files: list[str], options: dict[str, Any]) -> Any:
     try:
-        from petastorm import make_batch_reader
+        from intentrec.model.row_groups import open_row_groups
     except ImportError as error:
         raise SetupError(f"petastorm cannot be imported ({error}); install the packages of requirements.lock") from None
     # petastorm on pyarrow 14 warns at every row group, from its own threads
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
-    return make_batch_reader(files, **options)
+    return open_row_groups(files, _AHEAD, options)
 
 
 def seed_of(*parts: object) -> int:
