@@ -49,23 +49,6 @@ REFERENCES = {
     "sasrec": ("v2",), "gru4rec": ("sasrec",), "atten_mixer": ("sasrec",),
 }  # fmt: skip
 # Ten minutes of one core or so for v2; without lists to fit a prior on, and without rivals.
-_ALONE = ("model.heads=[]", "model.short_term_days=0")
-VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "v0": ("intent", _ITEMS_ALONE),
-    "v1": ("intent", ("model.feed_intents=false", "model.short_term_days=0")),
-    "v2": ("intent", ("model.short_term_days=0",)),
-    "v3": ("intent", ()),
-    "v2_atten_mixer": ("intent", ("model.short_term_days=0", "model.readout=atten_mixer")),
-    "v2_multi_interest": ("intent", ("model.short_term_days=0", "model.readout=multi_interest")),
-    "sasrec": ("sasrec", ()),
-    "gru4rec": ("gru4rec", ()),
-    "atten_mixer": ("atten_mixer", ()),
-}
-REFERENCES = {
-    "v1": ("v0",), "v2": ("v1", "v0"), "v3": ("v0", "v2"), "v2_atten_mixer": ("v2",), "v2_multi_interest": ("v2",),
-    "sasrec": ("v2",), "gru4rec": ("sasrec",), "atten_mixer": ("sasrec",),
-}  # fmt: skip
-# Ten minutes of one core or so for v2; without lists to fit a prior on, and without rivals.
 _BUDGET = {
     "leave_one_out": ("training.epochs=8",),
     "session_prefixes": ("training.epochs=2",),
