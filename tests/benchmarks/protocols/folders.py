@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from intentrec.model.shape import Field
+from intentrec.model.shape import ACTION, Field
 
 Integers = NDArray[np.int64]
 BEGIN_S = 946_684_800  # 2000-01-01: where times that had to be invented begin
@@ -27,7 +27,7 @@ class Log:
 
     Attributes:
         sequence_N: number of the user or session, ascending.
-        item_N: from 1.
+        item_N: from 1; 0 is none.
         time_N: UTC seconds; invented where the folder has none, so that order and windows mean something.
         items: name of item 1, 2, ...
         timed: whether the times are real.
@@ -227,6 +227,31 @@ def day_files(folder: Path) -> tuple[Log, Integers]:
         values,
     )
     return log, begin_s + DAY_S * np.arange(len(paths) + 1)
+
+
+def action_sessions(folder: Path) -> Log:
+    """Read events with actions, one sequence a session in the order of their starts: the form of trivago_100k.
+
+    An event whose reference is no number has no item, its number is 0.
+    """
+    with opened(only(folder, r"events\.csv")) as lines:
+        rows = pd.read_csv(lines, dtype={"reference": str}, keep_default_na=False)
+    rows["start"] = rows.groupby("session_id")["timestamp"].transform("min")
+    rows = rows.sort_values(["start", "session_id", "step"], kind="stable")
+    features, fields, values = [], [], {}
+    for name, column in ((ACTION, "action_type"), ("device", "device"), ("platform", "platform")):
+        codes_N, found = pd.factorize(rows[column], sort=True)
+        features.append(codes_N + 1)
+        fields.append(Field(name, len(found)))
+        values[name] = tuple(map(str, found))
+    items = rows["reference"].where(rows["reference"].str.fullmatch(r"\d+"))
+    codes_N, names = pd.factorize(items)  # -1: none
+    sessions_N = pd.factorize(rows["session_id"])[0].astype(np.int64)
+    times_N, starts_N = rows["timestamp"].to_numpy(), rows["start"].to_numpy()
+    return Log(
+        sessions_N, codes_N.astype(np.int64) + 1, times_N, tuple(names), True, sessions_N, starts_N,
+        np.stack(features).astype(np.int64), tuple(fields), values,
+    )  # fmt: skip
 
 
 def _nothing(codes_N: Integers) -> Integers:

@@ -3,15 +3,17 @@
 B rows   L events of a row   C labels of a head   N events
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
+from torch import Tensor
 
 from intentrec.cluster.heads import head_chances
 from intentrec.metrics import fit_temperature, label_figures, tempered
 from intentrec.model.batches import Batch, Shard
 from intentrec.model.inference import Scorer
-from intentrec.model.shape import Catalogue
+from intentrec.model.intents import head_sizes
+from intentrec.model.shape import ACTION, Catalogue, NetworkShape
 
 
 def head_figures(
@@ -45,32 +47,55 @@ def head_figures(
     return found
 
 
-def label_floors(catalogue: Catalogue, learn: Iterable[Batch], test: Iterable[Batch]) -> dict[str, float]:
-    """Return what a main category is guessed by without a model: the last item's, the mode of five, what follows it.
+def label_floors(
+    shape: NetworkShape, catalogue: Catalogue, learn: Iterable[Batch], test: Iterable[Batch]
+) -> dict[str, float]:
+    """Return what labels are guessed by without a model: the last event's, the mode of five, what follows the last.
 
     Args:
+        shape: of the network whose heads are judged; only heads of one true label and no counting have floors.
         catalogue: of the items.
         learn: rows whose targets are learnt from.
         test: rows whose targets are judged.
     """
-    own_V = catalogue.categories_VC[:, 0] if catalogue.categories_VC.shape[1] else None
-    if own_V is None:
-        return {}
-    size = int(own_V.max()) + 1
+    read: dict[str, Callable[[Batch], Tensor]] = {}
+    if ACTION in shape.heads:
+        column = shape.columns_of(ACTION)
+        read[ACTION] = lambda batch: batch.features_BCL[:, column][:, 0]
+    if "category" in shape.heads and catalogue.categories_VC.shape[1] == 1:
+        read["category"] = lambda batch: catalogue.categories_VC[:, 0][batch.items_BL]
+    found: dict[str, float] = {}
+    learn, test = list(learn), list(test)
+    for head, labels_of in read.items():
+        follows = _following([(labels_of(batch), _judged(batch)) for batch in learn], head_sizes(shape)[head] + 1)
+        right = _right(follows, [(labels_of(batch), _judged(batch)) for batch in test])
+        found |= {f"floor:{head}:{name}": value for name, value in right.items()}
+    return found
+
+
+def _judged(batch: Batch) -> Tensor:
+    """Return bool [B, L - 1]: where an event follows another and is a target."""
+    return (batch.weights_BL[:, 1:] > 0) & (batch.times_BL[:, :-1] != 0)
+
+
+def _following(rows: Iterable[tuple[Tensor, Tensor]], size: int) -> Tensor:
+    """Count, for labels from 1 [B, L] and what is judged of them, how often which follows which, [size, size]."""
     follows = torch.zeros(size, size)
-    for batch in learn:
-        labels_BL = own_V[batch.items_BL]
-        pair = (batch.weights_BL[:, 1:] > 0) & (labels_BL[:, 1:] > 0) & (labels_BL[:, :-1] > 0)
+    for labels_BL, judged_BL in rows:
+        pair = judged_BL & (labels_BL[:, 1:] > 0) & (labels_BL[:, :-1] > 0)
         places = labels_BL[:, :-1][pair] * size + labels_BL[:, 1:][pair]
         follows += torch.bincount(places, minlength=size * size).view(size, size)
-    right, events = torch.zeros(3), 0
-    for batch in test:
-        labels_BL = own_V[batch.items_BL]
-        for row, place in ((batch.weights_BL[:, 1:] > 0) & (labels_BL[:, 1:] > 0)).nonzero().tolist():
+    return follows
+
+
+def _right(follows: Tensor, rows: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """Return the share of labels that each way of guessing finds."""
+    right, events = dict.fromkeys(("last", "mode_5", "markov"), 0), 0
+    for labels_BL, judged_BL in rows:
+        for row, place in (judged_BL & (labels_BL[:, 1:] > 0)).nonzero().tolist():
             truth, past = int(labels_BL[row, place + 1]), labels_BL[row, max(0, place - 4) : place + 1]
-            votes = torch.bincount(past[past > 0], minlength=size)
-            guesses = (int(past[-1]), int(votes.argmax()), int(follows[past[-1]].argmax()))
-            right += torch.tensor([float(guess == truth) for guess in guesses])
+            votes = torch.bincount(past[past > 0], minlength=len(follows))
+            guesses = {"last": past[-1], "mode_5": votes.argmax(), "markov": follows[past[-1]].argmax()}
+            right = {name: right[name] + int(guess == truth) for name, guess in guesses.items()}
             events += 1
-    names = ("last", "mode_5", "markov")
-    return {f"floor:category:{name}": value / max(events, 1) for name, value in zip(names, right.tolist(), strict=True)}
+    return {name: count / max(events, 1) for name, count in right.items()}

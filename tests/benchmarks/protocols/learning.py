@@ -79,7 +79,7 @@ class Learner:
             served, more = self._trained(one, settings, f"{one.name}-refit", (one.more, None), chosen)
             notes |= {f"refit_{name}": value for name, value in more.items()}
             scorer = Scorer(load_artifact(served))
-        assert prior is not None, "the first round has lists to fit the prior on"
+        prior = prior or Prior(half_life_hours=1.0, weight=0.0)  # nothing was there to fit one on
         if not one.aside:
             self.last, self.prior = served, prior
         if prior.center:
@@ -118,9 +118,9 @@ class Learner:
         known_N = np.where(one.test.items_N > scorer.shape.num_items, 0, one.test.items_N)
         test = self._shards(f"{one.name}-test", replace(one.test, items_N=known_N), 1)
         found = head_figures(scorer, one.numbers.catalogue, check, test)
-        if one.learn is not None and one.numbers.catalogue.categories_VC.shape[1] == 1:  # one label an item
+        if one.learn is not None:
             learn = self._shards(f"{one.name}-train", one.learn, 1)
-            found |= label_floors(one.numbers.catalogue, rows_of(learn), rows_of(test))
+            found |= label_floors(scorer.shape, one.numbers.catalogue, rows_of(learn), rows_of(test))
         return found
 
     def _fitted(

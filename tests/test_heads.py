@@ -1,0 +1,88 @@
+"""heads.py from a generated folder to its report: which events are judged, what floors are worth, going on."""
+
+import csv
+import gzip
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parent / "benchmarks"
+SMALL = (
+    "model.width=8", "model.layers=1", "model.attention_heads=1", "training.epochs=1", "training.events_per_batch=2048",
+    "training.rate_falls=0",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def heads():
+    sys.path.insert(0, str(FOLDER))
+    import heads as found
+
+    yield found
+    sys.path.remove(str(FOLDER))
+    for name in [name for name in sys.modules if name in ("heads", "quality", "form") or name.startswith("protocols")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    threads, handlers, level = torch.get_num_threads(), logging.root.handlers[:], logging.root.level
+    yield
+    torch.set_num_threads(threads)
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+def searches(folder: Path) -> Path:
+    """Write 50 sessions of look, look, sort, look, book on hotels 1 to 5; the last ten end with one look more."""
+    columns = ("user_id", "session_id", "timestamp", "step", "action_type", "reference", "platform", "device")
+    with gzip.open(folder / "events.csv.gz", "wt", encoding="utf-8", newline="") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(columns)
+        for number in reversed(range(50)):  # the file's order is not the order of time
+            acts = ["look", "look", "sort", "look", "book"] + ["look"] * (number >= 40)
+            for step, act in enumerate(acts, 1):
+                reference = "price only" if act == "sort" else str(1 + (number + step) % 5)
+                second = 1_541_548_800 + 60 * number + step // 2  # two events of a second: the step orders them
+                rows.writerow(("u", f"s{number}", second, step, act, reference, "FR", "mobile"))
+    return folder
+
+
+def run(heads, folder: Path, out: Path, *sets: str) -> dict[str, float]:
+    flags = ["--data", str(folder), "--seed", "1", "--out", str(out)]
+    assert heads.main(flags + [word for each in (*SMALL, *sets) for word in ("--set", each)]) == 0
+    return json.loads(out.read_text())["figures"]
+
+
+def test_the_last_fifth_of_the_sessions_is_judged_beside_its_floors(heads, tmp_path):
+    figures = run(heads, searches(tmp_path), tmp_path / "out.json")
+    # ten sessions of six events, each but the first: look, sort, look, book, look
+    assert figures["head:action:events"] == 50
+    assert figures["head:action:majority"] == pytest.approx(3 / 5)
+    assert figures["floor:action:last"] == pytest.approx(1 / 5)  # of them look follows look alone
+    assert figures["floor:action:mode_5"] == pytest.approx(3 / 5)  # always look
+    # learnt: after look each of the three equally often, the first counts: book; after sort look; after book nothing
+    assert figures["floor:action:markov"] == pytest.approx(2 / 5)
+    assert 0 <= figures["head:action:ece_calibrated"] <= 1
+    again = run(heads, tmp_path, tmp_path / "out.json")
+    assert {**again, "wall_s": 0} == {**figures, "wall_s": 0}
+
+
+def test_events_without_a_hotel_have_no_item(heads, tmp_path):
+    log = sys.modules["protocols.folders"].action_sessions(searches(tmp_path))
+    first = log.sequence_N == 0
+    assert log.item_N[first].tolist() == [1, 2, 0, 3, 4]  # hotels 2, 3, none, 5, 1
+    assert log.items == ("2", "3", "5", "1", "4")
+    assert log.values["action"] == ("book", "look", "sort")
+    assert log.feature_CN[0][first].tolist() == [2, 2, 3, 2, 1]
+
+
+def test_other_flags_do_not_go_on_with_the_work(heads, tmp_path):
+    run(heads, searches(tmp_path), tmp_path / "out.json")
+    with pytest.raises(SystemExit, match="holds the work of other flags"):
+        run(heads, tmp_path, tmp_path / "out.json", "model.width=4")
+    with pytest.raises(SystemExit, match="--set: "):
+        run(heads, tmp_path, tmp_path / "out.json", "model.nothing=4")
