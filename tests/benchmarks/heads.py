@@ -13,8 +13,10 @@ import json
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from form import environment, table
 from protocols.folders import Log, action_sessions
@@ -64,7 +66,8 @@ def cut(log: Log, config: QualityConfig) -> Round:
     first_test = int(num_sessions * (1 - _TEST_SHARE))
     first_check = first_test - round(first_test * config.protocol.validation_share)
     is_learnt_N, is_test_N = log.sequence_N < first_check, log.sequence_N >= first_test
-    known = int(log.item_N[~is_test_N].max())  # items are numbered by their first appearance
+    known = int(log.item_N[is_learnt_N].max())  # items are numbered by their first appearance
+    log = replace(log, item_N=np.where(log.item_N > known, 0, log.item_N))  # later ones are no model's to know
     return Round(
         "all",
         numbers_of(log, known),

@@ -14,7 +14,7 @@ def fused(change=None, shape=SHAPE):
     fusion = EventFusion(shape, CATALOGUE).eval()
     given = {
         "item_BLD": torch.ones(1, 3, 8),
-        "items_BL": torch.tensor([[0, 1, 2]]),
+        "ids_BL": torch.tensor([[0, 1, 2]]),
         "times_BL": torch.tensor([[0, 3600, 7200]]),
         "features_BCL": torch.tensor([[[0, 1, 2], [0, 1, 2], [0, 0, 1]]]),
     }
@@ -32,7 +32,7 @@ def fused(change=None, shape=SHAPE):
         ("features_BCL", (0, 0, 2), 1),  # action
         ("features_BCL", (0, 2, 2), 2),  # second category
         ("times_BL", (0, 2), 7200 + 3600),  # another hour, another pause
-        ("items_BL", (0, 2), 0),  # its age is unknown
+        ("ids_BL", (0, 2), 0),  # its age is unknown
     ],
 )
 def test_every_input_of_an_event_changes_its_vector_and_no_earlier_one(change):

@@ -29,11 +29,12 @@ def test_a_dropped_id_reads_as_the_unknown_item_of_the_same_categories():
     table = ItemTable(replace(SHAPE, id_drop=1.0), CATALOGUE)
     torch.nn.init.normal_(table.categories.weight)
     items_BL = torch.tensor([[1, 3]])
-    read_BLD = table.read(items_BL, table.whole())
+    read_BLD = table.read(items_BL, table.drop(items_BL), table.whole())
     torch.testing.assert_close(read_BLD[0, 0], table.ids.weight[0] + table.categories.weight[1])
     torch.testing.assert_close(read_BLD[0, 0], read_BLD[0, 1])  # 1 and 3 differ by id alone
     table.eval()
-    torch.testing.assert_close(table.read(items_BL, table.whole())[0], table.whole().vectors_UD[1:4:2])
+    read_BLD = table.read(items_BL, table.drop(items_BL), table.whole())
+    torch.testing.assert_close(read_BLD[0], table.whole().vectors_UD[1:4:2])
 
 
 def test_an_item_without_a_row_is_the_unknown_item_with_its_categories():
@@ -48,8 +49,11 @@ def test_an_item_without_a_row_is_the_unknown_item_with_its_categories():
 def test_the_share_of_dropped_ids_is_the_shapes():
     torch.manual_seed(0)
     table = ItemTable(replace(SHAPE, id_drop=0.25), CATALOGUE)
-    read = table.read(torch.ones(100, 100, dtype=torch.int64), table.whole())
+    items_BL = torch.ones(100, 100, dtype=torch.int64)
+    ids_BL = table.drop(items_BL)
+    read = table.read(items_BL, ids_BL, table.whole())
     dropped = (read - table.ids.weight[0] - table.categories.weight[1]).abs().sum(dim=-1) < 1e-6
+    assert torch.equal(dropped, ids_BL == 0)
     assert 0.23 < dropped.float().mean() < 0.27  # 4 standard deviations of a share of 0.25 in 10,000 are 0.017
 
 
@@ -73,7 +77,7 @@ def test_chosen_items_have_the_vectors_they_have_among_all(cosine_scale, trainin
     read = []
     for vectors in (whole, some):
         torch.manual_seed(3)  # the same ids are dropped
-        read.append(table.read(items_BL, vectors))
+        read.append(table.read(items_BL, table.drop(items_BL), vectors))
     torch.testing.assert_close(*read)
     assert (read[0] - whole.of(items_BL)).abs().sum().gt(0).item() is training
     lengths = read[0].norm(dim=-1)

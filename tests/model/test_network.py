@@ -193,3 +193,13 @@ def test_queries_that_are_compared_by_cosine_have_one_length():
     said = network(*rows(SHAPES["intent"]))
     torch.testing.assert_close(said.queries_BLQD.norm(dim=-1), torch.full((4, 8, 1), 16.0))
     torch.testing.assert_close(network.items.whole().vectors_UD.norm(dim=-1), torch.ones(NUM_ITEMS + 1))
+
+
+def test_an_event_whose_id_is_dropped_reads_as_one_of_an_unknown_item():
+    shape = replace(SHAPES["intent on ids and times"], dropout=0.0, id_drop=1.0)
+    network = network_of(shape)
+    items_BL, times_BL, features_BCL = rows(shape)
+    unknown = network(torch.zeros_like(items_BL), times_BL, features_BCL)
+    assert not torch.allclose(unknown.queries_BLQD, network(items_BL, times_BL, features_BCL).queries_BLQD)
+    trained = network.train()(items_BL, times_BL, features_BCL)
+    torch.testing.assert_close(trained.queries_BLQD, unknown.queries_BLQD)  # its age is not given away either

@@ -44,12 +44,12 @@ class EventFusion(nn.Module):
         self.joined = nn.Linear(inputs, shape.width, bias=False)  # a bias would outweigh inputs of this size
         self.norm = nn.LayerNorm(shape.width)
 
-    def forward(self, item_BLD: Tensor, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor) -> Tensor:
+    def forward(self, item_BLD: Tensor, ids_BL: Tensor, times_BL: Tensor, features_BCL: Tensor) -> Tensor:
         """Return float [B, L, D], 0 at padding.
 
         Args:
             item_BLD: what ``ItemTable.read`` gives.
-            items_BL: int64 item indices.
+            ids_BL: int64 item indices that are read; 0 has no age, be it unknown or dropped.
             times_BL: int64 UTC seconds, 0 is padding.
             features_BCL: int64 value indices, 0 is none.
         """
@@ -61,17 +61,17 @@ class EventFusion(nn.Module):
         for name, table in self.fields.items():
             parts.append(table(features_BCL[:, self.shape.columns_of(name)]).sum(dim=1))
         for name, table in self.times.items():
-            parts.append(table(self._clock(name, items_BL, times_BL)))
+            parts.append(table(self._clock(name, ids_BL, times_BL)))
         joined_BLD = self.dropout(self.norm(self.joined(torch.cat(parts, dim=-1))))
         out_BLD: Tensor = joined_BLD * valid_BL1
         return out_BLD
 
-    def _clock(self, name: str, items_BL: Tensor, times_BL: Tensor) -> Tensor:
+    def _clock(self, name: str, ids_BL: Tensor, times_BL: Tensor) -> Tensor:
         """Return int64 buckets: hour of the week (UTC), pause before it (0: none), or item age (0: unknown)."""
         if name == "hour":
             return times_BL.div(3600, rounding_mode="floor").remainder(_HOURS)
         if name == "age":
-            return age_buckets(times_BL - self.published_V[items_BL]).add(1).masked_fill(items_BL == 0, 0)
+            return age_buckets(times_BL - self.published_V[ids_BL]).add(1).masked_fill(ids_BL == 0, 0)
         before_BL = F.pad(times_BL[:, :-1], (1, 0))
         return pause_buckets(times_BL - before_BL).add(1).masked_fill(before_BL == 0, 0)
 

@@ -93,15 +93,27 @@ class ItemTable(nn.Module):
         vectors_UD = F.normalize(summed_UD, dim=1) if self.cosine else summed_UD
         return ItemVectors(items_U, own_UD, summed_UD, vectors_UD, bias_U)
 
-    def read(self, items_BL: Tensor, vectors: ItemVectors) -> Tensor:
-        """Return float [B, L, D] of the events' items; in training some ids are read as unknown.
+    def drop(self, items_BL: Tensor) -> Tensor:
+        """Return int64 [B, L], the ids that events are read with: the items, in training some of them 0, unknown.
 
-        Source: the feature path is trained as in DropoutNet (Volkovs et al., NeurIPS 2017), section 4.
+        Source: DropoutNet (Volkovs et al., NeurIPS 2017), section 4.
+        """
+        if not self.training or self.id_drop == 0:
+            return items_BL
+        return items_BL.masked_fill(torch.rand(items_BL.shape, device=items_BL.device) < self.id_drop, 0)
+
+    def read(self, items_BL: Tensor, ids_BL: Tensor, vectors: ItemVectors) -> Tensor:
+        """Return float [B, L, D] of the events' items; one whose id was dropped keeps its categories.
+
+        Args:
+            items_BL: int64 item indices.
+            ids_BL: what ``drop`` gives for them.
+            vectors: of all items, or of those in ``items_BL`` and more.
         """
         places_BL = vectors.places(items_BL)
-        if not self.training or self.id_drop == 0:
+        if ids_BL is items_BL:
             return F.embedding(places_BL, vectors.vectors_UD)
         read_BLD, own_BLD = F.embedding(places_BL, vectors.summed_UD), F.embedding(places_BL, vectors.own_UD)
-        dropped_BL = torch.rand(items_BL.shape, device=items_BL.device) < self.id_drop
-        read_BLD = torch.where(dropped_BL[..., None], read_BLD - own_BLD + vectors.own_UD[0], read_BLD)
+        dropped_BL1 = (ids_BL != items_BL)[..., None]
+        read_BLD = torch.where(dropped_BL1, read_BLD - own_BLD + vectors.own_UD[0], read_BLD)
         return F.normalize(read_BLD, dim=-1) if self.cosine else read_BLD

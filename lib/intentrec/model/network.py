@@ -187,7 +187,8 @@ class IntentNetwork(nn.Module):
         self, items_BL: Tensor, times_BL: Tensor, features_BCL: Tensor, vectors: ItemVectors, timeline: Timeline
     ) -> tuple[list[Tensor], Said]:
         """Return what the item encoder reads, the events first, and what the intents are that it reads of."""
-        event_BLD = self.fusion(self.items.read(items_BL, vectors), items_BL, times_BL, features_BCL)
+        ids_BL = self.items.drop(items_BL)
+        event_BLD = self.fusion(self.items.read(items_BL, ids_BL, vectors), ids_BL, times_BL, features_BCL)
         parts = [event_BLD]
         if self.short_term is not None:
             assert self.shape.short_term_days is not None
