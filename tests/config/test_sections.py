@@ -43,6 +43,8 @@ def test_a_config_needs_only_a_warehouse_and_one_source() -> None:
         (ModelConfig, {"preset": "bert"}),
         (ModelConfig, {"dropout": 1.0}),
         (ModelConfig, {"dropout": -0.1}),
+        (ModelConfig, {"id_drop": 1.0}),
+        (ModelConfig, {"id_drop": -0.1}),
         (ModelConfig, {"intent_weight": -0.1}),
         (ModelConfig, {"layers": 0}),
         (ModelConfig, {"heads": ["mood"]}),

@@ -70,8 +70,8 @@ def network_shape(numbers: Numbers, model: ModelConfig) -> NetworkShape:
     switches = {
         name: getattr(model, name)
         for name in (
-            "width", "layers", "intent_layers", "attention_heads", "dropout", "heads", "clusters", "feed_intents",
-            "long_term", "readout", "levels", "interests", "condition_on_action",
+            "width", "layers", "intent_layers", "attention_heads", "dropout", "id_drop", "heads", "clusters",
+            "feed_intents", "long_term", "readout", "levels", "interests", "condition_on_action",
         )
         if getattr(model, name) is not None
     }  # fmt: skip

@@ -91,6 +91,11 @@ class ModelConfig(Section):
     intent_layers: Count = Field(1, description="of the intent encoder")
     attention_heads: Count = Field(2, description="of every layer; must divide width")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
+    id_drop: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None,
+        description="share of events whose item is read as unknown in training, more where most items of a night are "
+        "new; null: 0.1 with preset intent, else 0",
+    )
     intent_weight: float = Field(0.3, ge=0, description="lambda: of the sum of intent losses beside the item loss")
     heads: tuple[Literal["action", "category", "novelty", "item_age", "cluster"], ...] | None = Field(
         None,
