@@ -80,6 +80,16 @@ def test_events_without_a_hotel_have_no_item(heads, tmp_path):
     assert log.feature_CN[0][first].tolist() == [2, 2, 3, 2, 1]
 
 
+def test_a_hotel_of_too_few_sessions_is_unknown(heads, tmp_path):
+    log = sys.modules["protocols.folders"].action_sessions(searches(tmp_path))
+    config = heads.config_of("session_prefixes", "intent", 1, ["protocol.least_sessions=29"])
+    one = heads.cut(log, config)
+    # of the 36 sessions to learn from 8 lack hotel 4 (their third event would be on it), 7 each of the others
+    assert one.numbers.vocabulary.items == ("2", "3", "5", "1")
+    assert one.learn.items_N[:5].tolist() == [1, 2, 0, 3, 4]  # hotels 2, 3, none, 5, 1
+    assert one.learn.items_N[5:10].tolist() == [2, 0, 0, 4, 1]  # hotels 3, 4, none, 1, 2
+
+
 def test_other_flags_do_not_go_on_with_the_work(heads, tmp_path):
     run(heads, searches(tmp_path), tmp_path / "out.json")
     with pytest.raises(SystemExit, match="holds the work of other flags"):

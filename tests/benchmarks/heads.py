@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from form import environment, table
+from numpy.typing import NDArray
 from protocols.folders import Log, action_sessions
 from protocols.learning import Learner
 from protocols.rounds import Round, events_of, numbers_of
@@ -26,10 +27,11 @@ from protocols.settings import QualityConfig, config_of
 from quality import claim, flat, write
 
 _TEST_SHARE = 0.2
-# Sessions of up to 200 events are one row; four of ten actions have no item, so a step is of more events than of items.
+# A session of up to 200 events is one row. Weight of the heads by validation: 0.3 names 0.8124 of its actions, 3 names
+# 0.8152, and 10 no more.
 _DEFAULTS = (
     "examples.history_length=200", "training.epochs=20", "training.patience=2", "training.rate_falls=1",
-    "protocol.refit=false",
+    "protocol.refit=false", "model.intent_weight=3",
 )  # fmt: skip
 
 
@@ -66,11 +68,10 @@ def cut(log: Log, config: QualityConfig) -> Round:
     first_test = int(num_sessions * (1 - _TEST_SHARE))
     first_check = first_test - round(first_test * config.protocol.validation_share)
     is_learnt_N, is_test_N = log.sequence_N < first_check, log.sequence_N >= first_test
-    known = int(log.item_N[is_learnt_N].max())  # items are numbered by their first appearance
-    log = replace(log, item_N=np.where(log.item_N > known, 0, log.item_N))  # later ones are no model's to know
+    log = _often(log, is_learnt_N, config.protocol.least_sessions)
     return Round(
         "all",
-        numbers_of(log, known),
+        numbers_of(log, len(log.items)),
         learn=events_of(log, is_learnt_N),
         check=events_of(log, ~is_learnt_N & ~is_test_N),
         more=None,
@@ -79,6 +80,17 @@ def cut(log: Log, config: QualityConfig) -> Round:
         test=events_of(log, is_test_N),
         timed=log.timed,
     )
+
+
+def _often(log: Log, is_learnt_N: NDArray[np.bool_], least: int) -> Log:
+    """Return the log with the items alone that stand in so many sessions to learn from; all others are unknown."""
+    pairs = np.unique(np.stack([log.item_N[is_learnt_N], log.sequence_N[is_learnt_N]]), axis=1)
+    sessions_V = np.bincount(pairs[0], minlength=len(log.items) + 1)
+    kept = np.flatnonzero(sessions_V >= least)
+    kept = kept[kept > 0]
+    number_V = np.zeros(len(sessions_V), np.int64)
+    number_V[kept] = np.arange(1, len(kept) + 1)
+    return replace(log, item_N=number_V[log.item_N], items=tuple(log.items[item - 1] for item in kept))
 
 
 if __name__ == "__main__":

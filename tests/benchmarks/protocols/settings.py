@@ -21,6 +21,7 @@ class ProtocolConfig(Section):
     refit: StrictBool = Field(True, description="train the chosen model on through what it was chosen on")
     mix: tuple[str, ...] = Field((), description="sources whose evidence joins the scores; none: popularity alone")
     neighbours: StrictBool = Field(True, description="V-SkNN among the baselines")
+    least_sessions: Count = Field(5, description="heads.py: that a known item stands in; ids of fewer learn by heart")
     factors: StrictBool = Field(False, description="leave_one_out: ALS among the baselines")
     popularity_hours: tuple[Count, ...] = Field((1,), description="windows of popularity, where there are times")
     learn_days: Count | None = Field(None, description="hourly, nightly: days that the first model learns from")
