@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def benchmark(name: str) -> Iterator[ModuleType]:
+    """Import a benchmark, which finds what it needs beside itself; forget it and all that lies there afterwards."""
+    folder = str(ROOT / "tests" / "benchmarks")
+    sys.path.insert(0, folder)
+    yield importlib.import_module(name)
+    sys.path.remove(folder)
+    for known, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(folder):
+            del sys.modules[known]
 
 
 def nightly_module() -> ModuleType:

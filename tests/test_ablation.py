@@ -1,23 +1,17 @@
 """ablation.py on a generated folder: what it reports, that it goes on, and that parts are really off."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
-from tests.test_quality import FOLDER, SMALL, as_it_was, genres, sequences  # noqa: F401 the fixture is used by its name
+from tests.running import benchmark
+from tests.test_quality import SMALL, as_it_was, genres, sequences  # noqa: F401 the fixture is used by its name
 
 
 @pytest.fixture(scope="module")
 def ablation():
-    sys.path.insert(0, str(FOLDER))
-    import ablation as found
-
-    yield found
-    sys.path.remove(str(FOLDER))
-    names = ("ablation", "quality", "form")
-    for name in [name for name in sys.modules if name in names or name.startswith("protocols")]:
-        del sys.modules[name]
+    with benchmark("ablation") as found:
+        yield found
 
 
 def run(ablation, data, out, *variants, seeds=("1",), sets=SMALL):

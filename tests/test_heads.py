@@ -3,14 +3,13 @@
 import csv
 import gzip
 import json
-import logging
 import sys
 from pathlib import Path
 
 import pytest
-import torch
+from tests.running import benchmark
+from tests.test_quality import as_it_was  # noqa: F401 the fixture is used by its name
 
-FOLDER = Path(__file__).parent / "benchmarks"
 SMALL = (
     "model.width=8", "model.layers=1", "model.attention_heads=1", "training.epochs=1", "training.events_per_batch=2048",
     "training.rate_falls=0",
@@ -19,21 +18,8 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def heads():
-    sys.path.insert(0, str(FOLDER))
-    import heads as found
-
-    yield found
-    sys.path.remove(str(FOLDER))
-    for name in [name for name in sys.modules if name in ("heads", "quality", "form") or name.startswith("protocols")]:
-        del sys.modules[name]
-
-
-@pytest.fixture(autouse=True)
-def as_it_was():
-    threads, handlers, level = torch.get_num_threads(), logging.root.handlers[:], logging.root.level
-    yield
-    torch.set_num_threads(threads)
-    logging.root.handlers[:], logging.root.level = handlers, level
+    with benchmark("heads") as found:
+        yield found
 
 
 def searches(folder: Path) -> Path:

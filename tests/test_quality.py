@@ -3,12 +3,12 @@
 import gzip
 import json
 import logging
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.running import benchmark
 
 from intentrec.model import training
 
@@ -22,13 +22,8 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def quality():
-    sys.path.insert(0, str(FOLDER))
-    import quality as found
-
-    yield found
-    sys.path.remove(str(FOLDER))
-    for name in [name for name in sys.modules if name in ("quality", "form") or name.startswith("protocols")]:
-        del sys.modules[name]
+    with benchmark("quality") as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import ImplicitALSWrapperModel, ImplicitItemKNNWrapperModel, PopularModel
 from rectools.models.base import ModelBase
+from threadpoolctl import threadpool_limits
 
 from intentrec.cluster.judging import JudgedUsers
 
@@ -97,7 +98,8 @@ def peers(clicks: Clicks, users: JudgedUsers, now: int, seed: int) -> Iterator[t
     for days in _LEARN_DAYS:
         dataset = _dataset(clicks, now, days * DAY_S)
         for name, model in models.items():
-            lists = _lists(model(), dataset, users.users_U)
+            with threadpool_limits(1, "blas"):  # implicit has threads of its own
+                lists = _lists(model(), dataset, users.users_U)
             rest = popular[~popular[Columns.User].isin(lists[Columns.User])]
             yield f"{name}_{days}d", _hit_rate(pd.concat([lists, rest]), wanted, len(users))
 
