@@ -3,7 +3,6 @@
 import gzip
 import json
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from tests.running import benchmark
 
 from intentrec.model import training
 
-FOLDER = Path(__file__).parent / "benchmarks"
 NUM_ITEMS = 12
 SMALL = (
     "model.width=8", "model.layers=1", "model.attention_heads=1", "training.epochs=1", "training.events_per_batch=2048",

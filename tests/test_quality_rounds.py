@@ -1,31 +1,20 @@
 """What the rounds of each protocol let a model see: nothing of what it is judged on, nothing after its cut-off."""
 
-import sys
-
 import numpy as np
 import pytest
-from tests.test_quality import FOLDER, days, sequences, sessions, weeks
+from tests.running import benchmark
+from tests.test_quality import days, sequences, sessions, weeks
 
 
 @pytest.fixture(scope="module")
 def rounds():
-    sys.path.insert(0, str(FOLDER))
-    from protocols import clicks, leave_one_out, periods, session_prefixes
-    from protocols.settings import config_of
+    with benchmark("quality") as quality:
 
-    makers = {
-        "leave_one_out": leave_one_out.rounds, "session_prefixes": session_prefixes.rounds, "periods": periods.rounds,
-        "hourly": clicks.hourly, "nightly": clicks.nightly,
-    }  # fmt: skip
+        def found(protocol, folder, *sets):
+            off = ("protocol.neighbours=false", "protocol.factors=false", *sets)
+            return list(quality.PROTOCOLS[protocol](folder, quality.config_of(protocol, "sasrec", 1, off)))
 
-    def found(protocol, folder, *sets):
-        off = ("protocol.neighbours=false", "protocol.factors=false", *sets)
-        return list(makers[protocol](folder, config_of(protocol, "sasrec", 1, off)))
-
-    yield found
-    sys.path.remove(str(FOLDER))
-    for name in [name for name in sys.modules if name.startswith("protocols")]:
-        del sys.modules[name]
+        yield found
 
 
 def parts(events):

@@ -116,10 +116,10 @@ def _dataset(clicks: Clicks, now: int, seconds: int) -> Dataset:
 
 def _lists(model: ModelBase[Any], dataset: Dataset, users_U: Integers) -> pd.DataFrame:
     """Return rows (user, item) of lists without what the users have read in the model's own days."""
-    known_U = users_U[np.isin(users_U, dataset.user_id_map.external_ids)]
-    if isinstance(model, PopularModel):
-        known_U = users_U
-    return model.fit(dataset).recommend(known_U, dataset, k=K, filter_viewed=True, on_unsupported_targets="ignore")
+    is_known_U = np.isin(users_U, dataset.user_id_map.external_ids) | isinstance(model, PopularModel)
+    return model.fit(dataset).recommend(
+        users_U[is_known_U], dataset, k=K, filter_viewed=True, on_unsupported_targets="ignore"
+    )
 
 
 def _hit_rate(lists: pd.DataFrame, wanted: pd.DataFrame, num_users: int) -> float:
