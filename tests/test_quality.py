@@ -100,6 +100,7 @@ def days(folder, num_days=6, packed=True):
                 late = (
                     30 * 86_400_000 * (number == 7 and place == 1)
                 )  # some clicks come weeks after their session began
+                item = 902 if late and day == 0 else item  # never opened but so late
                 time = start + 1000 * place + late
                 row = (number % 20, day * 1000 + number, start, 0, 500 + item, time, 4, 1, 17, 1, 21, 2)
                 lines.append(",".join(map(str, row)))

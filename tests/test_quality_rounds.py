@@ -65,6 +65,7 @@ def test_nothing_is_learnt_from_after_the_moment_of_the_lists(rounds, tmp_path, 
     for number, one in enumerate(found):
         now = begin_s + (2 * 86_400 + number * 3600 if protocol == "hourly" else (4 + number) * 86_400)
         assert one.more.times_N.max() < now
+        assert one.numbers.catalogue.published_V.max() <= now
         assert [day.users.relevant.items.max() <= one.numbers.catalogue.num_items for day in one.trying] == (
             [True] if number < 2 else []  # an hour's model is fitted again on the second window, then every six
         )

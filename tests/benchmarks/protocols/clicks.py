@@ -148,7 +148,7 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
         since = min(now - config.protocol.replay_hours * HOUR_S, learnt or now)
         yield Round(
             name=f"window_{number:03d}",
-            numbers=numbers_of(clicks.log, clicks.known_items(now)),
+            numbers=numbers_of(clicks.log, clicks.known_items(now), now),
             learn=clicks.between(before - _days(config, clicks), before) if fresh else None,
             check=clicks.between(before, now, DAY_S) if fresh else None,
             more=clicks.between(since, now, DAY_S),
@@ -168,7 +168,7 @@ def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
         users = clicks.next_day(before, now, config.protocol.validation_lists)
         yield Round(
             name=f"day_{number:02d}",
-            numbers=numbers_of(clicks.log, clicks.known_items(now)),
+            numbers=numbers_of(clicks.log, clicks.known_items(now), now),
             learn=clicks.between(before - _days(config, clicks), before) if fresh else None,
             check=clicks.between(before, now, DAY_S) if fresh else None,
             more=clicks.between(before, now, DAY_S),

@@ -53,9 +53,12 @@ class Round:
     notes: dict[str, float] = field(default_factory=dict)
 
 
-def numbers_of(log: Log, num_items: int) -> Numbers:
-    """Return what a model of the first ``num_items`` items knows of them."""
-    first_V = np.full(len(log.items) + 1, np.iinfo(np.int64).max)
+def numbers_of(log: Log, num_items: int, until: int | None = None) -> Numbers:
+    """Return what a model of the first ``num_items`` items knows of them, at ``until``, UTC seconds, if there is one.
+
+    Clicks weeks after their session started, as the news log has them, would make the log as old as the latest.
+    """
+    first_V = np.full(len(log.items) + 1, np.iinfo(np.int64).max if until is None else until)
     np.minimum.at(first_V, log.item_N, log.time_N)
     first_V = first_V[: num_items + 1].copy()
     first_V[0] = 0
