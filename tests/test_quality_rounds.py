@@ -58,6 +58,16 @@ def test_a_period_is_judged_by_what_lies_before_it(rounds, tmp_path):
     assert second.judged[0].users.relevant.items.max() <= known
 
 
+def test_a_nightly_update_learns_from_the_newest_hours_of_its_day(rounds, tmp_path):
+    folder = days(tmp_path)
+    begin_s, day_s = 1_506_825_360, 86_400
+    for hours, since in ((24, day_s), (48, day_s), (3, 3 * 3600)):
+        first, second = rounds("nightly", folder, "protocol.learn_days=1", f"protocol.replay_hours={hours}")
+        for one, now in ((first, begin_s + 4 * day_s), (second, begin_s + 5 * day_s)):
+            targets = one.more.times_N[one.more.weights_N > 0]
+            assert now - since <= targets.min() < now - since + 1800  # a session starts every 1,430 s
+
+
 @pytest.mark.parametrize(("protocol", "sets"), [("hourly", ("protocol.rounds=[0, 1, 2]",)), ("nightly", ())])
 def test_nothing_is_learnt_from_after_the_moment_of_the_lists(rounds, tmp_path, protocol, sets):
     begin_s = 1_506_825_360

@@ -160,7 +160,7 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
 
 
 def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
-    """Yield a round for each of the last two days: fitted on the day before, trained on through it."""
+    """Yield a round for each of the last two days: fitted on the day before, trained on through its newest hours."""
     clicks = Clicks(folder, config)
     for number in (len(clicks.bounds) - 3, len(clicks.bounds) - 2):
         before, now, end = (int(bound) for bound in clicks.bounds[number - 1 : number + 2])
@@ -171,7 +171,7 @@ def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
             numbers=numbers_of(clicks.log, clicks.known_items(now), now),
             learn=clicks.between(before - _days(config, clicks), before) if fresh else None,
             check=clicks.between(before, now, DAY_S) if fresh else None,
-            more=clicks.between(before, now, DAY_S),
+            more=clicks.between(max(before, now - config.protocol.replay_hours * HOUR_S), now, DAY_S),
             trying=[clicks.day(before, users, now if fresh else None)],
             judged=[clicks.day(now, clicks.next_day(now, end, config.protocol.test_lists))],
             test=clicks.between(now, end, DAY_S),

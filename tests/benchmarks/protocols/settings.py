@@ -27,7 +27,7 @@ class ProtocolConfig(Section):
     learn_days: Count | None = Field(None, description="hourly, nightly: days that the first model learns from")
     history_sessions: StrictBool = Field(True, description="hourly: a user's earlier sessions are part of his history")
     fit_every: Count = Field(6, description="hourly: windows after which the prior is fitted again")
-    replay_hours: Count = Field(3, description="hourly: newest hours that every update learns from")
+    replay_hours: Count = Field(3, description="hourly, nightly: newest hours that every update learns from")
     update_batch: Count = Field(1024, description="events_per_batch where a chosen model is trained on")
     update_rate: float = Field(0.5, gt=0, description="of training.learning_rate there")
     rounds: tuple[StrictInt, ...] | None = Field(None, description="numbers of the periods or windows; null: all")
@@ -78,7 +78,9 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "nightly": {
         "examples": {"history_length": 32},
         "training": {"epochs": 4, "patience": 1, "events_per_batch": 2048, **_ALONE},
-        "protocol": {"mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS, "learn_days": 5},
+        "protocol": {
+            "mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS, "learn_days": 5, "replay_hours": 24,
+        },
     },
 }  # fmt: skip
 
