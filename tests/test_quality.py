@@ -235,6 +235,7 @@ def test_nightly_judges_the_last_two_days_with_the_flagship(quality, tmp_path):
     figures = run(quality, "nightly", days(tmp_path, packed=False), tmp_path / "out.json", *sets, preset="intent")
     assert figures["rounds"] == 2
     assert {"day_04:hr@3", "day_05:hr@3", "day_05:baseline:popularity_24h:hr@3"} <= set(figures)
+    assert figures["day_04:head:cluster:events"] > 0  # items without categories have clusters
 
 
 def test_a_run_that_was_cut_goes_on_after_its_last_epoch(quality, tmp_path, monkeypatch):

@@ -48,6 +48,8 @@ _ALONE = {"workers": 1, "launcher": "single", "precision": "bfloat16" if multipl
 _HOURS = [1, 2, 3, 6, 12, 24, 48, 72]
 # Batches are small: the 27 steps of an epoch over the first week at 4,096 events each taught next to nothing.
 _WEEKS = [24, 168, 720, 1000000]  # the last one: everything
+# News has no categories: with 64 clusters the network alone had NDCG@20 0.2602 in five hours before those of the
+# ablation, without intents 0.2567; of day 10's twelfth hour 0.2121 and, without clusters, 0.2097.
 DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "leave_one_out": {
         "examples": {"history_length": 200},
@@ -69,6 +71,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "hourly": {
         "examples": {"history_length": 32},
+        "model": {"clusters": 64},
         "training": {"epochs": 3, "patience": 1, "events_per_batch": 2048, **_ALONE},
         "protocol": {
             "k": [20, 10], "mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS[:5],
@@ -77,6 +80,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "nightly": {
         "examples": {"history_length": 32},
+        "model": {"clusters": 64},
         "training": {"epochs": 4, "patience": 1, "events_per_batch": 2048, **_ALONE},
         "protocol": {
             "mix": ["counts_5", "markov", "vsknn"], "popularity_hours": _HOURS, "learn_days": 5, "replay_hours": 24,
