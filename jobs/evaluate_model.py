@@ -52,7 +52,7 @@ from intentrec.ledger import (
     tonights_challenger,
 )
 from intentrec.metrics import bootstrap_mean
-from intentrec.model.checkpoint import TEMPERATURES, Artifact, load_artifact
+from intentrec.model.checkpoint import Artifact, load_artifact
 from intentrec.model.inference import Scorer
 from intentrec.rules import eligible_items
 from intentrec.tables import (
@@ -239,7 +239,7 @@ def _refit(run: Run, numbers: Numbers, judged: Model, days: list[JudgedDay]) -> 
         run_date=run.run_date,
         kind="refit",
         folder=folder,
-        files=save_prior(folder, prior, artifact.facts.get(TEMPERATURES)),
+        files=save_prior(folder, prior, artifact.calibrations()),
         trained_until=run.cutoff.end_of(run.run_date),
         challenger_id=judged.model_id,
         warm_started_from=judged.model_id,

@@ -9,7 +9,7 @@ from intentrec.baselines import transitions_name
 from intentrec.cluster.calibration import fit_prior, recentered
 from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import judge
-from intentrec.cluster.heads import fit_temperatures
+from intentrec.cluster.heads import fit_calibrations
 from intentrec.cluster.judging import JudgedDay, collect_sources, judged_days
 from intentrec.cluster.priors import Prior, half_lives, save_prior
 from intentrec.cluster.recommenders import CountingRecommender
@@ -84,13 +84,13 @@ def train_model(run: Run) -> dict[str, int]:
     learnt = [Measured(model_id, segment, metric, None, step, value) for segment, metric, step, value in curve(chosen)]
     trained = Scorer(load_artifact(model_folder(run, model_id)))
     started = load_artifact(start_folder(run, model_id))  # has not learnt from the validation days
-    temperatures = fit_temperatures(Scorer(started), started.catalogue, examples.of("validation"))
+    calibrations = fit_calibrations(started, examples.of("validation"))
     model = Model(
         model_id=model_id,
         run_date=run.run_date,
         kind="challenger",
         folder=model_folder(run, model_id),
-        files=save_prior(model_folder(run, model_id), recentered(prior, trained, numbers.fields, days), temperatures),
+        files=save_prior(model_folder(run, model_id), recentered(prior, trained, numbers.fields, days), calibrations),
         trained_until=night.end(run.config.evaluation.holdout_days),
         warm_started_from=start.model_id if start is not None and chosen.warm_started else None,
     )

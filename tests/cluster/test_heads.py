@@ -6,8 +6,8 @@ import torch
 from tests.cluster.worlds import artifact_of
 from tests.model.synthetic import write_shard
 
-from intentrec.cluster.heads import fit_temperatures, head_chances, some_rows
-from intentrec.metrics import label_figures, tempered
+from intentrec.cluster.heads import fit_calibrations, head_chances, some_rows
+from intentrec.metrics import calibrated, label_figures
 from intentrec.model.inference import Scorer
 
 NUM_ROWS = 60
@@ -17,6 +17,8 @@ NUM_ROWS = 60
 def sure(tmp_path_factory):
     """A model whose action head says view with 0.982, and rows in which two of three targets are views."""
     artifact = artifact_of(3)
+    counts = {head: [1.0] * len(names) for head, names in artifact.labels().items()}
+    artifact = replace(artifact, facts={**artifact.facts, "label_counts": counts})
     weights = dict(artifact.weights)
     weights["intents.heads.action.weight"] = torch.zeros_like(weights["intents.heads.action.weight"])
     weights["intents.heads.action.bias"] = torch.tensor([4.0, 0.0])
@@ -28,21 +30,25 @@ def sure(tmp_path_factory):
         for number in range(NUM_ROWS)
     ]  # fmt: skip
     shard = write_shard(tmp_path_factory.mktemp("rows"), "validation", 4, rows, [NUM_ROWS])
-    return Scorer(replace(artifact, weights=weights)), artifact.catalogue, (shard,)
+    return replace(artifact, weights=weights), (shard,)
+
+
+def chances_of(artifact, shards):
+    return head_chances(Scorer(artifact), artifact.catalogue, shards)
 
 
 def test_every_target_gives_what_the_head_says_and_what_was_true(sure):
-    chances_NC, truth_NC = head_chances(*sure)["action"]
+    chances_NC, truth_NC = chances_of(*sure)["action"]
     assert chances_NC.shape == truth_NC.shape == (3 * NUM_ROWS, 2)
     assert chances_NC[:, 0] == pytest.approx(np.full(3 * NUM_ROWS, 1 / (1 + np.exp(-4))))
     assert truth_NC.sum(axis=0).tolist() == [2 * NUM_ROWS, NUM_ROWS]
 
 
-def test_a_head_that_is_too_sure_gets_the_temperature_at_which_it_is_right(sure):
-    temperature = fit_temperatures(*sure)["action"]
-    assert temperature == pytest.approx(4 / np.log(2), rel=1e-2)  # 2 of 3 are odds of 2
-    chances_NC, truth_NC = head_chances(*sure)["action"]
-    assert label_figures(tempered(chances_NC, temperature), truth_NC).ece == pytest.approx(0, abs=1e-2)
+def test_a_head_that_is_too_sure_is_made_as_sure_as_it_is_right(sure):
+    found = fit_calibrations(*sure)["action"]
+    chances_NC, truth_NC = chances_of(*sure)["action"]
+    assert calibrated(chances_NC, found) == pytest.approx(np.tile([2 / 3, 1 / 3], (3 * NUM_ROWS, 1)), abs=1e-2)
+    assert label_figures(calibrated(chances_NC, found), truth_NC).ece == pytest.approx(0, abs=1e-2)
 
 
 @pytest.mark.parametrize(("most", "read"), [(100, [30, 60]), (90, [30, 60]), (9, [3, 6]), (1, [1, 1])])
@@ -66,5 +72,5 @@ def test_of_many_rows_the_same_share_of_every_length_is_read(tmp_path, most, rea
     assert again == found
 
 
-def test_without_rows_there_is_no_temperature(sure):
-    assert fit_temperatures(sure[0], sure[1], ()) == {}
+def test_without_rows_there_is_no_calibration(sure):
+    assert fit_calibrations(sure[0], ()) == {}

@@ -7,6 +7,7 @@ from tests.cluster.worlds import FIELDS, artifact_of
 
 from intentrec.baselines import Additive
 from intentrec.cluster.priors import Prior, half_lives, prior_of, save_prior
+from intentrec.metrics import Calibration
 from intentrec.model.checkpoint import load_artifact, save_artifact
 
 DAY, HOUR = np.array([0, 0, 2, 8]), np.array([0, 0, 0, 8])
@@ -48,11 +49,11 @@ def test_a_prior_is_kept_in_the_model_beside_unchanged_weights(tmp_path):
     artifact = artifact_of(3, fields=FIELDS, label_counts={"action": [1.0, 2.0]})
     before = {name: sha for name, sha, _ in save_artifact(tmp_path / "m", artifact)}
     kept = Prior(24.0, 4.0, 16.0, (0.1, 0.7))
-    files = save_prior(tmp_path / "m", kept, {"action": 1.5})
+    files = save_prior(tmp_path / "m", kept, {"action": Calibration(1.5, 0.1, (0.4, 0.6))})
     loaded = load_artifact(tmp_path / "m", files)
     assert prior_of(loaded) == kept
     assert loaded.facts["label_counts"] == {"action": [1.0, 2.0]}
-    assert loaded.facts["temperatures"] == {"action": 1.5}
+    assert loaded.calibrations() == {"action": Calibration(1.5, 0.1, (0.4, 0.6))}
     after = {name: sha for name, sha, _ in files}
     assert {name for name in after if after[name] != before[name]} == {"network.json", "manifest.json"}
     save_prior(tmp_path / "m", Prior(1.0, 0.0))

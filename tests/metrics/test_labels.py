@@ -3,7 +3,7 @@ from math import isnan, log
 import numpy as np
 import pytest
 
-from intentrec.metrics import fit_temperature, label_figures, tempered
+from intentrec.metrics import Calibration, calibrated, fit_calibration, label_figures
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]])
 TRUTH = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=bool)
@@ -72,19 +72,50 @@ def test_the_brier_score_is_the_squared_distance_to_the_truth():
 
 
 def test_a_temperature_flattens_or_sharpens_and_keeps_the_order():
-    assert tempered(np.array([[0.8, 0.2]]), 2.0) == pytest.approx(np.array([[2 / 3, 1 / 3]]))  # roots: 2 to 1
-    assert tempered(np.array([[0.8, 0.2]]), 0.5) == pytest.approx(np.array([[16 / 17, 1 / 17]]))
-    assert tempered(PROBABILITIES, 1.0) == pytest.approx(PROBABILITIES)
+    assert calibrated(np.array([[0.8, 0.2]]), Calibration(2.0)) == pytest.approx(np.array([[2 / 3, 1 / 3]]))  # 2 to 1
+    assert calibrated(np.array([[0.8, 0.2]]), Calibration(0.5)) == pytest.approx(np.array([[16 / 17, 1 / 17]]))
+    assert calibrated(PROBABILITIES, Calibration()) == pytest.approx(PROBABILITIES)
+
+
+def test_rates_of_labels_take_their_share():
+    found = calibrated(np.array([[0.8, 0.2], [0.5, 0.5]]), Calibration(1.0, 0.25, (0.4, 0.6)))
+    assert found == pytest.approx(np.array([[0.75 * 0.8 + 0.1, 0.75 * 0.2 + 0.15], [0.475, 0.525]]))
+
+
+def events(*of_hundred):
+    """Return chances and truths: of each (said, right) a hundred events for either label, ``right`` of them true."""
+    said, truth = [], []
+    for first, right in of_hundred:
+        for chances, order in (((first, 1 - first), 1), ((1 - first, first), -1)):
+            said += [chances] * 100
+            truth += [[True, False][::order]] * right + [[False, True][::order]] * (100 - right)
+    return np.array(said), np.array(truth)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_temperature_that_spoiled_a_head_is_found(temperature):
-    # of ten events with 0.8 against 0.2 eight come true: as said, the head is calibrated
-    said, truth = np.array([[0.8, 0.2]] * 10), np.array([[True, False]] * 8 + [[False, True]] * 2)
-    found = fit_temperature(tempered(said, 1 / temperature), truth)
-    assert found == pytest.approx(temperature, rel=0.002)
-    assert label_figures(tempered(tempered(said, 1 / temperature), found), truth).ece < 0.001
+    said, truth = events((0.9, 90), (0.6, 60))  # calibrated as they are
+    spoiled = calibrated(said, Calibration(1 / temperature))
+    found = fit_calibration(spoiled, truth, np.array([5.0, 5.0]))
+    assert found.temperature == pytest.approx(temperature, rel=0.01)
+    assert found.base_share == pytest.approx(0, abs=0.01)
+    assert label_figures(calibrated(spoiled, found), truth).ece < 0.001
 
 
-def test_without_labels_nothing_is_tempered():
-    assert fit_temperature(np.array([[0.5, 0.5]]), np.array([[False, False]])) == 1.0
+def test_the_share_of_label_rates_that_is_missing_is_found():
+    # a fifth of the base rates, 1 to 1: 0.8 * 0.95 + 0.1 is 0.86, and 0.8 * 0.6 + 0.1 is 0.58
+    said, truth = events((0.95, 86), (0.6, 58))
+    found = fit_calibration(said, truth, np.array([70.0, 70.0]))
+    assert found.temperature == pytest.approx(1, rel=0.01)
+    assert found.base_share == pytest.approx(0.2, abs=0.01)
+    assert found.base_rates == (0.5, 0.5)
+    assert label_figures(calibrated(said, found), truth).ece < 0.002
+
+
+def test_a_head_that_is_right_takes_nothing_of_label_rates():
+    said, truth = events((0.9, 90), (0.6, 60))
+    assert fit_calibration(said, truth, np.array([0.0, 10.0])).base_share == 0
+
+
+def test_without_labels_nothing_is_calibrated():
+    assert fit_calibration(np.array([[0.5, 0.5]]), np.array([[False, False]]), np.zeros(2)) == Calibration()

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.model.test_network import SHAPES, network_of
 
+from intentrec.metrics import calibrated
 from intentrec.model import inference
 from intentrec.model.checkpoint import Artifact, Vocabulary
 from intentrec.model.inference import Histories, Scorer
@@ -99,11 +100,18 @@ def test_who_else_is_scored_changes_no_bit(shape):
         assert torch.equal(found.items_BK, best.items_BK[rows])
 
 
-def test_heads_are_told_with_the_temperature_that_the_model_holds():
+@pytest.mark.parametrize(
+    "own", [{"temperature": 2.0, "base_share": 0.0, "base_rates": []},
+            {"temperature": 2.0, "base_share": 0.25, "base_rates": [0.5, 0.25, 0.25]}],
+)  # fmt: skip
+def test_heads_are_told_with_the_calibration_that_the_model_holds(own):
     shape, histories = SHAPES["intent"], histories_of(SHAPES["intent"], [3, 5])
     plain = Scorer(artifact_of(shape)).encode(histories)
-    calm = Scorer(replace(artifact_of(shape), facts={"temperatures": {"action": 2.0}})).encode(histories)
-    torch.testing.assert_close(calm.heads["action"], (plain.heads["action"].log() / 2).softmax(dim=1))
+    artifact = replace(artifact_of(shape), facts={"calibrations": {"action": own}})
+    calm = Scorer(artifact).encode(histories)
+    expected_BN = calibrated(plain.heads["action"].numpy(), artifact.calibrations()["action"])
+    assert abs(expected_BN - plain.heads["action"].numpy()).max() > 0.01
+    torch.testing.assert_close(calm.heads["action"], torch.from_numpy(expected_BN).float())
     torch.testing.assert_close(calm.heads["category"], plain.heads["category"], rtol=0, atol=0)
     torch.testing.assert_close(calm.queries_BQD, plain.queries_BQD, rtol=0, atol=0)  # the network's own stay
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from intentrec.metrics import fit_temperature
+from intentrec.metrics import Calibration, fit_calibration
 from intentrec.model.batches import Batch, Reading, Shard, read_batches
+from intentrec.model.checkpoint import Artifact
 from intentrec.model.inference import Scorer
 from intentrec.model.shape import Catalogue
 from intentrec.model.targets import targets_of
@@ -66,13 +67,13 @@ def head_chances(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]
     return {head: (np.concatenate(chances[head]), np.concatenate(truths[head])) for head in chances if chances[head]}
 
 
-def fit_temperatures(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]) -> dict[str, float]:
-    """Return the temperature of every head that makes it as sure as it should be on rows it has not learnt from.
+def fit_calibrations(artifact: Artifact, shards: tuple[Shard, ...]) -> dict[str, Calibration]:
+    """Return what makes every head as sure as it should be on rows that the model has not learnt from.
 
     Args:
-        scorer: the model.
-        catalogue: of its items.
+        artifact: the model.
         shards: of the rows; every target counts 1, whatever its weight.
     """
-    said = head_chances(scorer, catalogue, shards)
-    return {head: fit_temperature(chances_NC, truth_NC) for head, (chances_NC, truth_NC) in said.items()}
+    said = head_chances(Scorer(artifact), artifact.catalogue, shards)
+    counts = artifact.facts["label_counts"]
+    return {head: fit_calibration(*of_head, np.array(counts[head])) for head, of_head in said.items()}

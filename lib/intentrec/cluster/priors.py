@@ -14,7 +14,8 @@ from torch import Tensor
 
 from intentrec.baselines import Additive, log_popularity, weighted_sum
 from intentrec.cluster.judging import Counts, Indices
-from intentrec.model.checkpoint import TEMPERATURES, Artifact, load_artifact, save_artifact
+from intentrec.metrics import Calibration
+from intentrec.model.checkpoint import CALIBRATIONS, Artifact, load_artifact, save_artifact
 
 _KEY = "prior"
 
@@ -88,15 +89,16 @@ def half_lives(hours: Sequence[int]) -> tuple[float, ...]:
 
 
 def save_prior(
-    folder: Path, prior: Prior, temperatures: Mapping[str, float] | None = None
+    folder: Path, prior: Prior, calibrations: Mapping[str, Calibration] | None = None
 ) -> tuple[tuple[str, str, int], ...]:
-    """Write the prior and the temperatures of the heads into a finished model.
+    """Write the prior and the calibrations of the heads into a finished model.
 
     Returns:
         The new (name, sha256, bytes) of every file.
     """
     artifact = load_artifact(folder)
-    facts = {**artifact.facts, _KEY: asdict(prior), TEMPERATURES: dict(temperatures or {})}
+    kept = {head: asdict(own) for head, own in (calibrations or {}).items()}
+    facts = {**artifact.facts, _KEY: asdict(prior), CALIBRATIONS: kept}
     return save_artifact(folder, replace(artifact, facts=facts))
 
 

@@ -2,21 +2,23 @@
 
 from intentrec.metrics.distributions import gini, jensen_shannon, top_share
 from intentrec.metrics.intervals import Interval, bootstrap_mean, bootstrap_means, paired_relative_difference
-from intentrec.metrics.labels import LabelFigures, fit_temperature, label_figures, tempered
+from intentrec.metrics.labels import Calibration, LabelFigures, calibrated, fit_calibration, label_figures
 from intentrec.metrics.lists import debiased_recall, intent_coverage, intra_list_diversity, novelty, serendipity
 from intentrec.metrics.ranking import METRIC_NAMES, Figure, Relevant, coverage, ranking_metrics, summarize
 
 __all__ = [
     "METRIC_NAMES",
+    "Calibration",
     "Figure",
     "Interval",
     "LabelFigures",
     "Relevant",
     "bootstrap_mean",
     "bootstrap_means",
+    "calibrated",
     "coverage",
     "debiased_recall",
-    "fit_temperature",
+    "fit_calibration",
     "gini",
     "intent_coverage",
     "intra_list_diversity",
@@ -27,6 +29,5 @@ __all__ = [
     "ranking_metrics",
     "serendipity",
     "summarize",
-    "tempered",
     "top_share",
 ]

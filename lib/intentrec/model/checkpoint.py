@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from intentrec.errors import InputError
+from intentrec.metrics import Calibration
 from intentrec.model.intents import label_names
 from intentrec.model.manifest import verify_folder, write_folder
 from intentrec.model.network import IntentNetwork
@@ -24,7 +25,7 @@ from intentrec.model.shape import Catalogue, NetworkShape
 
 _WEIGHTS, _CATALOGUE = "weights.safetensors", "catalogue.safetensors"
 _VOCABULARY, _NETWORK = "vocabulary.json", "network.json"
-TEMPERATURES = "temperatures"  # in the facts: head -> by what its logits are divided before people read them
+CALIBRATIONS = "calibrations"  # in the facts: head -> how its chances are changed before people read them
 _SYSTEM_ERROR = re.compile(r"os error (\d+)")
 _FORM = 1  # raised when an older reader could not read what is written now
 
@@ -52,7 +53,7 @@ class Artifact:
         catalogue: categories and first events of the items.
         vocabulary: names of items and feature values.
         facts: what its maker recorded beside it (JSON values): ``label_counts`` holds each head's label frequencies in
-            the training rows, ``temperatures`` by what a head's logits are divided before people read them.
+            the training rows, ``calibrations`` how a head's chances are changed before people read them.
     """
 
     shape: NetworkShape
@@ -78,6 +79,11 @@ class Artifact:
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Return the names of every head's labels."""
         return label_names(self.shape, self.vocabulary.values)
+
+    def calibrations(self) -> dict[str, Calibration]:
+        """Return how the chances of heads are changed before people read them; a head that is left out says its own."""
+        kept = self.facts.get(CALIBRATIONS, {})
+        return {head: Calibration(**{**own, "base_rates": tuple(own["base_rates"])}) for head, own in kept.items()}
 
 
 def save_artifact(folder: Path, artifact: Artifact) -> tuple[tuple[str, str, int], ...]:

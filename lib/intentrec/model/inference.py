@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intentrec.model.checkpoint import TEMPERATURES, Artifact
+from intentrec.model.checkpoint import Artifact
 from intentrec.model.steps import mixed_precision
 
 _EVENTS = 16384  # slots encoded at once
@@ -45,7 +45,7 @@ class Encoded:
         queries_BQD: float32; dot products with item vectors are scores, the greatest of Q where there are several.
         intents_BD: float32, Z; 0 without heads.
         alpha_BH: float32 shares of the heads, in the order of ``heads``.
-        heads: head -> float32 [B, N] probabilities, calibrated where the model holds temperatures; the network itself
+        heads: head -> float32 [B, N] probabilities, calibrated where the model holds how; the network itself
             goes on from those it was trained with.
     """
 
@@ -68,7 +68,7 @@ class Scorer:
         self.shape = artifact.shape
         self.network = artifact.network(self.device).requires_grad_(False)
         self.labels = artifact.labels()
-        self._temperatures: dict[str, float] = artifact.facts.get(TEMPERATURES, {})
+        self._calibrations = artifact.calibrations()
         with torch.inference_mode():
             self._vectors = self.network.items.whole()
             self.items_VD = self._vectors.vectors_UD
@@ -96,9 +96,18 @@ class Scorer:
                 intents_BD[where] = said.intents_BLD[own, 0].float().cpu()
                 alpha_BH[where] = said.alpha_BLH[own, 0].float().cpu()
                 for head, logits_BLN in said.head_logits.items():
-                    temperature = self._temperatures.get(head, 1.0)
-                    chances[head][where] = (logits_BLN[own, 0].float() / temperature).softmax(dim=-1).cpu()
+                    chances[head][where] = self._chances(head, logits_BLN[own, 0].float().cpu())
         return Encoded(queries_BQD, intents_BD, alpha_BH, chances)
+
+    def _chances(self, head: str, logits_BN: Tensor) -> Tensor:
+        """Return float32 [B, N], calibrated as ``metrics.calibrated`` does it."""
+        own = self._calibrations.get(head)
+        if own is None:
+            return logits_BN.softmax(dim=-1)
+        said_BN = (logits_BN / own.temperature).softmax(dim=-1)
+        if not own.base_share:
+            return said_BN
+        return (1 - own.base_share) * said_BN + own.base_share * torch.tensor(own.base_rates)
 
     def nearest(self, items_BK: Tensor, past: Sequence[NDArray[Any]]) -> Tensor:
         """Return for each item of a list the past item nearest to it by the cosine of their vectors.

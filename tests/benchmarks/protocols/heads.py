@@ -5,30 +5,30 @@ B rows   L events of a row   C labels of a head   N events
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from intentrec.cluster.heads import head_chances
-from intentrec.metrics import fit_temperature, label_figures, tempered
+from intentrec.metrics import calibrated, fit_calibration, label_figures
 from intentrec.model.batches import Batch, Shard
+from intentrec.model.checkpoint import Artifact
 from intentrec.model.inference import Scorer
 from intentrec.model.intents import head_sizes
 from intentrec.model.shape import ACTION, Catalogue, NetworkShape
 
 
-def head_figures(
-    scorer: Scorer, catalogue: Catalogue, check: tuple[Shard, ...], test: tuple[Shard, ...]
-) -> dict[str, float]:
-    """Return ``head:NAME:accuracy`` and so on of every head; temperatures are fitted on ``check``.
+def head_figures(artifact: Artifact, check: tuple[Shard, ...], test: tuple[Shard, ...]) -> dict[str, float]:
+    """Return ``head:NAME:accuracy`` and so on of every head; calibrations are fitted on ``check``.
 
     Args:
-        scorer: the model.
-        catalogue: of its items.
+        artifact: the model.
         check: rows whose targets are the validation's.
         test: rows whose targets are the test's.
     """
-    if not scorer.shape.heads or not test:
+    if not artifact.shape.heads or not test:
         return {}
+    scorer, catalogue, counts = Scorer(artifact), artifact.catalogue, artifact.facts["label_counts"]
     found: dict[str, float] = {}
     fitted, said = head_chances(scorer, catalogue, check), head_chances(scorer, catalogue, test)
     for head, (chances_NC, truth_NC) in said.items():
@@ -36,12 +36,12 @@ def head_figures(
             continue
         majority = int(fitted[head][1].sum(axis=0).argmax())
         plain = label_figures(chances_NC, truth_NC, majority)
-        temperature = fit_temperature(*fitted[head])
-        calm = label_figures(tempered(chances_NC, temperature), truth_NC, majority)
+        own = fit_calibration(*fitted[head], np.array(counts[head]))
+        calm = label_figures(calibrated(chances_NC, own), truth_NC, majority)
         values = {
             "accuracy": plain.accuracy, "majority": plain.majority_share, "events": plain.num_events,
-            "temperature": temperature, "ece": plain.ece, "ece_calibrated": calm.ece, "nll": plain.nll,
-            "nll_calibrated": calm.nll, "brier": plain.brier, "brier_calibrated": calm.brier,
+            "temperature": own.temperature, "base_share": own.base_share, "ece": plain.ece, "ece_calibrated": calm.ece,
+            "nll": plain.nll, "nll_calibrated": calm.nll, "brier": plain.brier, "brier_calibrated": calm.brier,
         }  # fmt: skip
         found |= {f"head:{head}:{name}": float(value) for name, value in values.items()}
     return found

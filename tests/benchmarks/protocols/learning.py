@@ -19,11 +19,11 @@ from intentrec.cluster.recommenders import ModelRecommender, encoded
 from intentrec.cluster.training import continued, forget_training, network_shape, training_job, training_settings
 from intentrec.examples.arrays import EventArrays, write_rows
 from intentrec.model.batches import Shard
-from intentrec.model.checkpoint import load_artifact, save_catalogue, save_vocabulary
+from intentrec.model.checkpoint import Artifact, load_artifact, save_catalogue, save_vocabulary
 from intentrec.model.distributed import Launch, launch
 from intentrec.model.inference import Scorer
 from intentrec.model.job import Settings, TrainingJob
-from intentrec.model.shape import Catalogue, Field, NetworkShape
+from intentrec.model.shape import Field, NetworkShape
 from intentrec.model.training import run_jobs
 from protocols.heads import head_figures, label_floors
 from protocols.rounds import Round
@@ -88,7 +88,7 @@ class Learner:
             prior = prior.around(torch.cat(queries))
         alone = replace(prior, weight=0.0, shrink_events=0.0, center=(), evidence=())
         fields = one.numbers.fields
-        notes |= self._heads(one, scorer, load_artifact(served).catalogue)  # with the clusters that it found
+        notes |= self._heads(one, load_artifact(served))  # its catalogue has the clusters that it found
         return Learned(
             ModelRecommender("model", scorer, fields, prior), ModelRecommender("network", scorer, fields, alone), notes
         )
@@ -110,17 +110,17 @@ class Learner:
             if folder.is_dir() and folder != self.last:
                 shutil.rmtree(folder)
 
-    def _heads(self, one: Round, scorer: Scorer, catalogue: Catalogue) -> dict[str, float]:
+    def _heads(self, one: Round, artifact: Artifact) -> dict[str, float]:
         """Return how good the intent heads are, and what their labels are guessed by without a model."""
-        if one.test is None or one.check is None or not scorer.shape.heads:
+        if one.test is None or one.check is None or not artifact.shape.heads:
             return {}
         check = self._shards(f"{one.name}-validation", one.check, 1)
-        known_N = np.where(one.test.items_N > scorer.shape.num_items, 0, one.test.items_N)
+        known_N = np.where(one.test.items_N > artifact.shape.num_items, 0, one.test.items_N)
         test = self._shards(f"{one.name}-test", replace(one.test, items_N=known_N), 1)
-        found = head_figures(scorer, catalogue, check, test)
+        found = head_figures(artifact, check, test)
         if one.learn is not None:
             learn = self._shards(f"{one.name}-train", one.learn, 1)
-            found |= label_floors(scorer.shape, catalogue, rows_of(learn), rows_of(test))
+            found |= label_floors(artifact.shape, artifact.catalogue, rows_of(learn), rows_of(test))
         return found
 
     def _fitted(
