@@ -64,7 +64,9 @@ class _Matrices:
             table = workers_pool.get_results()
         except EmptyResultError:
             raise StopIteration from None
-        return schema.make_namedtuple(**{name: matrix_of(name, table.column(name)) for name in table.column_names})
+        return schema.make_namedtuple(
+            **{name: matrix_of(name, table.column(name)) for name in sorted(table.column_names)}
+        )
 
 
 class _MatrixWorker(ArrowReaderWorker):  # type: ignore[misc]
