@@ -25,8 +25,10 @@ def inputs(num_events, num_items=50, width=8):
 
 
 @pytest.mark.parametrize("num_events", [1, 256, 257, 700])  # one chunk, exactly one, two, three
+@pytest.mark.parametrize("tile", [16, 25, 4096])  # of 50 items: four tiles, the last of two; two; one
 @pytest.mark.parametrize("biased", [False, True])
-def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, biased):
+def test_loss_and_all_gradients_are_those_of_plain_cross_entropy(num_events, biased, tile, monkeypatch):
+    monkeypatch.setattr(losses, "_TILE", tile)
     hidden_ND, items_VD, targets_N, weights_N, bias_V = inputs(num_events)
     given = [hidden_ND, items_VD, bias_V] if biased else [hidden_ND, items_VD]
     ours = cross_entropy(hidden_ND, items_VD, targets_N, weights_N, bias_V if biased else None)
@@ -49,7 +51,19 @@ def test_where_the_network_computes_in_bfloat16_gradients_are_rounded_and_the_lo
     for own, other in zip(torch.autograd.grad(ours, given), torch.autograd.grad(exact, given), strict=True):
         assert own.dtype == torch.float32
         assert (own - other).norm() < 0.005 * other.norm()  # a rounded number is off by at most 0.004 of itself
-        assert torch.equal(own, other) == (own.dim() == 1)  # the bias' gradient is made of no product
+        assert not torch.equal(own, other)
+
+
+def test_tiles_whose_logits_lie_far_apart_make_one_softmax(monkeypatch):
+    monkeypatch.setattr(losses, "_TILE", 2)
+    scores_V = torch.tensor([[0.0], [-300.0], [-301.0], [500.0], [499.0], [0.0]], requires_grad=True)
+    hidden_ND = torch.ones(1, 1)
+    loss = cross_entropy(hidden_ND, scores_V, torch.tensor([4]), torch.ones(1))
+    (gradient,) = torch.autograd.grad(loss, [scores_V])
+    chance = 1 / (1 + math.e)  # of 499 beside 500
+    assert loss.item() == pytest.approx(-math.log(chance), rel=1e-4)
+    expected = torch.tensor([0.0, 0.0, 0.0, 1 - chance, chance - 1, 0.0])
+    torch.testing.assert_close(gradient.squeeze(1), expected, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("num_events", [1, 300])
