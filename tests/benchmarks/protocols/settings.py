@@ -48,6 +48,7 @@ _ALONE = {"workers": 1, "launcher": "single", "precision": "bfloat16" if multipl
 _HOURS = [1, 2, 3, 6, 12, 24, 48, 72]
 # Batches are small: the 27 steps of an epoch over the first week at 4,096 events each taught next to nothing.
 _WEEKS = [24, 168, 720, 1000000]  # the last one: everything
+# periods, the longest of all, takes two threads: one week of one epoch 34.6 s, with one thread 41.4 s.
 # News has no categories: with 64 clusters the network alone had NDCG@20 0.2602 in five hours before those of the
 # ablation, without intents 0.2567; of day 10's twelfth hour 0.2121 and, without clusters, 0.2097.
 DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -66,7 +67,7 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "training": {"epochs": 30, "patience": 2, "warm_epochs": 3, "events_per_batch": 1024, **_ALONE},
         "protocol": {
             "k": [20, 10], "mix": ["counts_5", "vsknn"], "popularity_hours": _WEEKS, "validation_lists": 2000,
-            "full_at": [4, 10, 16], "test_lists": 5000,
+            "full_at": [4, 10, 16], "test_lists": 5000, "threads": 2,
         },
     },
     "hourly": {
