@@ -1,5 +1,7 @@
 """What the rounds of each protocol let a model see: nothing of what it is judged on, nothing after its cut-off."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tests.running import benchmark
@@ -9,12 +11,12 @@ from tests.test_quality import days, sequences, sessions, weeks
 @pytest.fixture(scope="module")
 def rounds():
     with benchmark("quality") as quality:
+        yield partial(rounds_of, quality)
 
-        def found(protocol, folder, *sets):
-            off = ("protocol.neighbours=false", "protocol.factors=false", *sets)
-            return list(quality.PROTOCOLS[protocol](folder, quality.config_of(protocol, "sasrec", 1, off)))
 
-        yield found
+def rounds_of(quality, protocol, folder, *sets):
+    off = ("protocol.neighbours=false", "protocol.factors=false", *sets)
+    return list(quality.PROTOCOLS[protocol](folder, quality.config_of(protocol, "sasrec", 1, off)))
 
 
 def parts(events):
@@ -76,9 +78,8 @@ def test_nothing_is_learnt_from_after_the_moment_of_the_lists(rounds, tmp_path, 
         now = begin_s + (2 * 86_400 + number * 3600 if protocol == "hourly" else (4 + number) * 86_400)
         assert one.more.times_N.max() < now
         assert one.numbers.catalogue.published_V.max() <= now
-        assert [day.users.relevant.items.max() <= one.numbers.catalogue.num_items for day in one.trying] == (
-            [True] if number < 2 else []  # an hour's model is fitted again on the second window, then every six
-        )
+        assert [day.users.relevant.items.max() <= one.numbers.catalogue.num_items for day in one.trying] == [True]
+        assert one.fits == (number < 2)  # an hour's model is fitted again on the second window, then every six
         if number == 0:
             assert one.learn.times_N.max() < one.check.times_N[one.check.weights_N > 0].min()
             assert one.check.times_N.max() < now
@@ -86,3 +87,16 @@ def test_nothing_is_learnt_from_after_the_moment_of_the_lists(rounds, tmp_path, 
             assert one.learn is None
         if protocol == "nightly":
             assert max(past.max() for past in one.judged[0].users.histories.times) < now
+
+
+def test_a_figure_lies_in_its_interval_though_one_round_has_more_lists_than_another():
+    with benchmark("quality") as quality:
+        kept = {}
+        for name, hits in (("few", [1.0] * 40), ("many", [0.0] * 360)):
+            lists = {who: {"hr@10": np.array(hits)} for who in ("model", "baseline:markov")}
+            lists["baseline:markov"]["hr@10"] = np.full(len(hits), 0.4)
+            kept[name] = ({**lists, quality.LISTS: {"length": np.ones(len(hits))}}, {})
+        found = quality.report(kept, each=False)
+    assert found["hr@10"] == 0.5  # the mean of 1 and 0, not 40 of 400
+    assert 0.3 < found["hr@10:low"] < 0.5 < found["hr@10:high"] < 0.7
+    assert found["vs_best_baseline:hr@10"] == 0.25  # 0.5 over 0.4

@@ -10,8 +10,8 @@ SESSIONS = Sequences.of([np.array(items) for items in ([1, 2], [2, 3, 3, 0], [1,
 PLAIN = NeighbourRules(fading=0.0, idf=False)
 
 
-def scores(rules, *histories, before=None):
-    found = SessionNeighbours.of(SESSIONS, 7, rules).evidence_of([np.array(h, dtype=int) for h in histories], before)
+def scores(rules, *histories):
+    found = SessionNeighbours.of(SESSIONS, 7, rules).evidence_of([np.array(h, dtype=int) for h in histories])
     rows = [{} for _ in histories]
     for row, item, value in zip(*(part.tolist() for part in found), strict=True):
         rows[row][item] = pytest.approx(value)
@@ -52,11 +52,6 @@ def test_long_sessions_and_frequent_items_count_less():
     assert found == {1: 1 / sqrt(2) + 1 / sqrt(4), 2: 1 / sqrt(2), 4: 1 / 2, 5: 1 / 2, 6: 1 / 2}
     (found,) = scores(NeighbourRules(fading=0.0), [4])
     assert found == {1: log(4 / 2), 4: log(4 / 1), 5: log(4 / 1), 6: log(4 / 2)}
-
-
-def test_sessions_after_a_moment_are_not_seen():
-    assert scores(PLAIN, [1, 2], before=2) == [{1: 1.5, 2: 2.5, 3: 1.0}]
-    assert scores(PLAIN, [1, 2], before=0) == [{}]
 
 
 def test_users_are_taken_in_chunks_without_a_difference(monkeypatch):

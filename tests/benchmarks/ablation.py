@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(first.protocol.threads)
     kept = {"protocol": flags.protocol, "data": flags.data.name, "set": flags.set}
     work = flags.out.with_suffix(".work")
-    claim(work, kept)
+    claim(work, kept, flags.data)
     config = {**kept, "seeds": [*flags.seeds], "variants": [*flags.variants], **flat(first)}
     result = {"benchmark": "ablation", "config": config, "environment": environment(), "figures": {}}
     for seed in flags.seeds:

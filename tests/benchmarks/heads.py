@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     values = {"data": flags.data.name, "seed": flags.seed, "test_share": _TEST_SHARE, **flat(config)}
     result = {"benchmark": "heads", "config": values, "environment": environment(), "figures": {}}
     work = flags.out.with_suffix(".work")
-    claim(work, values)
+    claim(work, values, flags.data)
     started = time.monotonic()
     notes = Learner(work, config, timed=True).learn(cut(action_sessions(flags.data), config)).notes
     write(flags.out, result, {**notes, "wall_s": time.monotonic() - started})

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from form import environment, table
 from protocols import clicks, leave_one_out, periods, session_prefixes
-from protocols.figures import LISTS, Asked, judged, load_round, report, save_round, segments
+from protocols.figures import LISTS, Asked, judged, load_round, report, save_round, segments, write_text
 from protocols.learning import Learner
 from protocols.rivals import rivals_for
 from protocols.rounds import Round
@@ -52,19 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     logging.getLogger("petastorm").setLevel(logging.WARNING)
     torch.set_num_threads(config.protocol.threads)
-    result = {
-        "benchmark": "quality",
-        "config": {
-            "protocol": flags.protocol,
-            "data": flags.data.name,
-            "seed": flags.seed,
-            **flat(config),
-        },
-        "environment": environment(),
-        "figures": {},
-    }
+    values = {"protocol": flags.protocol, "data": flags.data.name, "seed": flags.seed, **flat(config)}
+    result = {"benchmark": "quality", "config": values, "environment": environment(), "figures": {}}
     work = flags.out.with_suffix(".work")
-    claim(work, result["config"])
+    claim(work, values, flags.data)
     _run(flags.protocol, flags.data, config, work, lambda figures: write(flags.out, result, figures))
     print(table(json.loads(flags.out.read_text())))
     return 0
@@ -78,6 +69,9 @@ def _run(
     learner: Learner | None = None
     each = protocol != "hourly"
     for one in PROTOCOLS[protocol](data, config):
+        if not any(len(day.users) for day in one.judged):
+            _LOG.warning("%s: has no list to judge, passed over", one.name)
+            continue
         learner = learner or Learner(work, config, timed=one.timed)
         path = work / "rounds" / f"{one.name}.npz"
         started = time.monotonic()
@@ -110,21 +104,21 @@ def flat(config: QualityConfig) -> dict[str, object]:
     return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
 
 
-def claim(work: Path, config: object) -> None:
-    """End the program where the folder holds the work of other flags."""
-    work.mkdir(parents=True, exist_ok=True)
-    path, text = work / "config.json", json.dumps(config, sort_keys=True)
-    if path.exists() and path.read_text() != text:
-        sys.exit(f"{work}: holds the work of other flags; name another --out, or remove the folder")
-    path.write_text(text)
+def claim(work: Path, config: Mapping[str, object], data: Path) -> None:
+    """End the program where the folder holds the work of other flags, or on other data, told by names and sizes."""
+    if not data.is_dir():
+        sys.exit(f"--data: wanted a folder, {data} is none")
+    files = [path for path in sorted(data.iterdir()) if path.is_file() and path.suffix != ".json"]  # no reports
+    sizes = {path.name: path.stat().st_size for path in files}
+    path, text = work / "config.json", json.dumps({**config, "files": sizes}, sort_keys=True)
+    if path.exists() and path.read_text() != text and any(own != path for own in work.iterdir()):
+        sys.exit(f"{work}: holds the work of other flags or data; name another --out, or remove the folder")
+    write_text(path, text)
 
 
 def write(out: Path, result: dict[str, object], figures: dict[str, float]) -> None:
     """Write the report as a whole, or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new = out.with_suffix(".new")
-    new.write_text(json.dumps({**result, "figures": figures}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    new.rename(out)
+    write_text(out, json.dumps({**result, "figures": figures}, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

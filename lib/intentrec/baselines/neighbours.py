@@ -74,16 +74,15 @@ class SessionNeighbours:
         session_offsets = np.searchsorted(sessions_E, np.arange(len(sessions) + 1)).astype(np.int64)
         return cls(item_offsets, sessions_E[by_item_E], session_offsets, items_E, rules)
 
-    def evidence_of(self, histories: Sequence[Indices], before: int | None = None) -> Additive:
+    def evidence_of(self, histories: Sequence[Indices]) -> Additive:
         """Return the scores of the neighbours' items.
 
         Args:
             histories: item indices of each user, oldest first; 0 is an event without a known item.
-            before: only the first so many sessions are looked at; None: all.
         """
         parts = []
         for chunk in self._chunks(histories):
-            found = self._of_chunk(histories[chunk], len(self.session_offsets) - 1 if before is None else before)
+            found = self._of_chunk(histories[chunk])
             parts.append(found._replace(rows=found.rows + chunk.start))
         if not parts:
             return Additive(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -98,11 +97,9 @@ class SessionNeighbours:
         for start, stop in pairwise(bounds):
             yield slice(start, stop)
 
-    def _of_chunk(self, histories: Sequence[Indices], before: int) -> Additive:
+    def _of_chunk(self, histories: Sequence[Indices]) -> Additive:
         rows_N, items_N, weights_N, back_N = self._looked_up(histories)
         starts_N, ends_N = self.item_offsets[items_N], self.item_offsets[items_N + 1]
-        if before < len(self.session_offsets) - 1:
-            ends_N = starts_N + self._before(items_N, before)
         starts_N = np.maximum(starts_N, ends_N - self.rules.recent)  # nothing further back can be among the latest
         places, of_N = _gathered(starts_N, ends_N)
         keys = rows_N[of_N] * len(self.session_offsets) + self.sessions_E[places]
@@ -131,11 +128,6 @@ class SessionNeighbours:
         length_N = lengths_B[rows_N[chosen]]
         weights_N = (places_N[chosen] + 1) / length_N
         return rows_N[chosen], items_N[chosen], weights_N, length_N - 1 - places_N[chosen]
-
-    def _before(self, items_N: Indices, before: int) -> NDArray[np.int64]:
-        """Return how many of the first ``before`` sessions hold each item."""
-        own = [self.sessions_E[self.item_offsets[item] : self.item_offsets[item + 1]] for item in items_N]
-        return np.array([np.searchsorted(sessions, before) for sessions in own], dtype=np.int64)
 
     def _nearest(
         self, rows_M: Indices, sessions_M: Indices, similar_M: NDArray[np.float64], back_M: Indices

@@ -1,13 +1,12 @@
 """P4 and P5: a raw click log by the day. Hourly: the last click of every session; nightly: what is opened next day."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from intentrec.baselines import Additive, NeighbourRules, Sequences, SessionNeighbours, Source
-from intentrec.baselines.scores import Indices
+from intentrec.baselines import NeighbourRules, Sequences, SessionNeighbours, Source
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.examples.arrays import EventArrays
 from intentrec.metrics import Relevant
@@ -19,21 +18,15 @@ from protocols.settings import QualityConfig
 HOUR_S = 3600
 _SESSION_LENGTH = 20
 _NEWEST_DAYS = 3  # of sessions in which pairs are counted: what follows an article changes by the day
-
-
-@dataclass(frozen=True)
-class _Before:
-    """Neighbours among the sessions that started before a moment."""
-
-    index: SessionNeighbours
-    before: int
-
-    def evidence_of(self, histories: list[Indices]) -> Additive:
-        return self.index.evidence_of(histories, self.before)
+_FIRST_HOURS = 6  # of the end of the log's first day: what is chosen by, where there is no day before it to learn from
+_NEIGHBOURS = NeighbourRules(recent=500, fading=0.0, by_length=True, idf=False)
 
 
 class Clicks:
-    """A log by sessions, in the order of their starts, and what is known of it at any moment."""
+    """A log by sessions, in the order of their starts, and what is known of it at any moment.
+
+    Known is what was clicked before: of a session under way, its first clicks.
+    """
 
     def __init__(self, folder: Path, config: QualityConfig) -> None:
         """Read all days."""
@@ -47,15 +40,21 @@ class Clicks:
         lengths = self.end_S - self.begin_S
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.repeat(self.begin_S - offsets[:-1], lengths) + np.arange(offsets[-1])
-        self.sessions = Sequences(offsets, log.item_N[places])
-        # Without idf: no count of the index depends on sessions that start later.
-        rules = NeighbourRules(recent=500, fading=0.0, by_length=True, idf=False)
-        self.index = SessionNeighbours.of(self.sessions, len(log.items), rules)
+        self.offsets, self.items_E, self.times_E = offsets, log.item_N[places], log.time_N[places]
         self.user_begin = np.flatnonzero(np.diff(log.sequence_N, prepend=-1))
 
     def known_items(self, moment: int) -> int:
-        """Return the greatest item of sessions that started before."""
-        return int(self.log.item_N[self.log.start_N < moment].max())
+        """Return the greatest item of those that had been clicked before."""
+        log = self.log
+        return int(log.item_N[(log.start_N < moment) & (log.time_N < moment)].max(initial=0))
+
+    def past(self, moment: int, days: int | None = None) -> Sequences:
+        """Return what had been clicked before, by sessions; ``days``: of those alone that started so short before."""
+        first = 0 if days is None else np.searchsorted(self.start_S, moment - days * DAY_S)
+        bounds = self.offsets[first : np.searchsorted(self.start_S, moment) + 1]
+        part = slice(bounds[0], bounds[-1])
+        is_past_E = self.times_E[part] < moment
+        return Sequences(np.append(0, np.cumsum(is_past_E))[bounds - bounds[0]], self.items_E[part][is_past_E])
 
     def day(self, moment: int, users: JudgedUsers, model_at: int | None = None) -> JudgedDay:
         """Return lists that are made at a moment, UTC seconds, by a model that knows the items of ``model_at``."""
@@ -64,14 +63,9 @@ class Clicks:
         earlier_N = log.start_N < moment
         hours = self.config.protocol.popularity_hours
         counts = window_counts(log.item_N[earlier_N], log.time_N[earlier_N], moment, hours, num_items + 1)
-        before = int(np.searchsorted(self.start_S, moment))
-        since = int(np.searchsorted(self.start_S, moment - _NEWEST_DAYS * DAY_S))
-        part = slice(self.sessions.offsets[since], self.sessions.offsets[before])
-        offsets = self.sessions.offsets[since : before + 1] - self.sessions.offsets[since]
-        recent = Sequences(offsets, self.sessions.items[part])
         sources: dict[str, Source] = {
-            **pair_sources(recent, num_items, ("markov", "counts_5"), itself=False),
-            "vsknn": _Before(self.index, before),
+            **pair_sources(self.past(moment, _NEWEST_DAYS), num_items, ("markov", "counts_5"), itself=False),
+            "vsknn": SessionNeighbours.of(self.past(moment), num_items, _NEIGHBOURS),
         }
         numbers_V = np.arange(num_items + 1)
         users = _known_to(users, num_items)
@@ -87,10 +81,16 @@ class Clicks:
         weights_N = (log.start_N >= since).astype(np.float32)
         return events_of(log, chosen_N, weights_N)
 
-    def last_clicks(self, since: int, until: int, wanted: int | None) -> JudgedUsers:
-        """Return the last click of every session of two or more that starts in a span, cut to its first 20 clicks."""
+    def last_clicks(self, since: int, until: int, wanted: int | None, clicked: int | None = None) -> JudgedUsers:
+        """Return the last click of every session of two or more that starts in a span, cut to its first 20 clicks.
+
+        ``clicked``: only what was clicked before this moment, UTC seconds, is there.
+        """
         low, high = np.searchsorted(self.start_S, [since, until])
         begin, end = self.begin_S[low:high], self.end_S[low:high]
+        if clicked is not None:
+            num_past_N = np.append(0, np.cumsum(self.log.time_N < clicked))
+            end = begin + num_past_N[end] - num_past_N[begin]  # clicks of a session are in the order of time
         stop = np.minimum(end, begin + _SESSION_LENGTH) - 1
         begin, stop = begin[stop > begin], stop[stop > begin]
         some = some_of(len(stop), wanted, seed=since % 1000)
@@ -99,14 +99,19 @@ class Clicks:
         if self.config.protocol.history_sessions:
             begin = self.user_begin[np.searchsorted(self.user_begin, begin, side="right") - 1]
         begin = np.maximum(begin, stop - self.config.examples.history_length)
-        users = one_answer(histories_of(self.log, begin, stop), self.log.item_N[stop], seen)
-        return replace(users, current=seen)
+        histories = histories_of(self.log, begin, stop, self.log.time_N[stop])
+        return replace(one_answer(histories, self.log.item_N[stop], seen), current=seen)
 
-    def next_day(self, since: int, until: int, wanted: int | None) -> JudgedUsers:
-        """Return users with a history before a day, and what they open in its sessions and had not opened before."""
+    def next_day(self, since: int, until: int, wanted: int | None, clicked: int | None = None) -> JudgedUsers:
+        """Return users with a history before a day, and what they open in its sessions and had not opened before.
+
+        ``clicked``: only what was clicked before this moment, UTC seconds, is there.
+        """
         log = self.log
         past_N = (log.start_N < since) & (log.time_N < since)
         day_N = (log.start_N >= since) & (log.start_N < until)
+        if clicked is not None:
+            day_N &= log.time_N < clicked
         size = len(log.items) + 1
         opened = np.unique(log.sequence_N[past_N] * size + log.item_N[past_N])
         chosen = np.setdiff1d(np.unique(log.sequence_N[day_N] * size + log.item_N[day_N]), opened)
@@ -115,7 +120,7 @@ class Clicks:
         chosen = chosen[np.isin(chosen // size, users)]
         relevant = Relevant(np.append(np.searchsorted(chosen // size, users), len(chosen)), chosen % size)
         opened = opened[np.isin(opened // size, users)]
-        seen = np.split(opened % size, np.searchsorted(opened // size, users)[1:])
+        seen = np.split(opened % size, np.searchsorted(opened // size, users)[1:])[: len(users)]
         events = events_of(log, past_N & np.isin(log.sequence_N, users))
         stop = events.offsets[1:]
         start = np.maximum(events.offsets[:-1], stop - self.config.examples.history_length)
@@ -134,17 +139,19 @@ def _known_to(users: JudgedUsers, num_items: int) -> JudgedUsers:
 def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
     """Yield a round for every hour of the last four days: fitted on the hour before, trained on through it."""
     clicks = Clicks(folder, config)
-    first, end = int(clicks.bounds[-5]), int(clicks.bounds[-1])
+    first, end = int(clicks.bounds[max(1, len(clicks.bounds) - 5)]), int(clicks.bounds[-1])
     starts = range(first, end, HOUR_S)
     wanted = range(len(starts)) if config.protocol.rounds is None else sorted(config.protocol.rounds)
     fresh, learnt = True, 0
     for place, number in enumerate(wanted):
         now = starts[number]
         before = now - HOUR_S
+        asked = clicks.last_clicks(now, min(now + HOUR_S, end), config.protocol.test_lists)
+        if not len(asked):
+            continue  # what was clicked since is learnt before the next window that has lists
         # The first prior is fitted on a model of the day before; from the second window on it is an hour old.
         due = place < 2 or number % config.protocol.fit_every == 0
-        users = clicks.last_clicks(before, now, config.protocol.validation_lists)
-        trying = [clicks.day(before, users, now if fresh else None)] if due else []
+        users = clicks.last_clicks(before, now, config.protocol.validation_lists, clicked=now)
         since = min(now - config.protocol.replay_hours * HOUR_S, learnt or now)
         yield Round(
             name=f"window_{number:03d}",
@@ -152,8 +159,9 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
             learn=clicks.between(before - _days(config, clicks), before) if fresh else None,
             check=clicks.between(before, now, DAY_S) if fresh else None,
             more=clicks.between(since, now, DAY_S),
-            trying=trying,
-            judged=[clicks.day(now, clicks.last_clicks(now, min(now + HOUR_S, end), config.protocol.test_lists))],
+            trying=[clicks.day(before, users, now if fresh else None)],
+            fits=due,
+            judged=[clicks.day(now, asked)],
             timed=True,
         )
         fresh, learnt = False, now
@@ -162,10 +170,12 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
 def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
     """Yield a round for each of the last two days: fitted on the day before, trained on through its newest hours."""
     clicks = Clicks(folder, config)
-    for number in (len(clicks.bounds) - 3, len(clicks.bounds) - 2):
-        before, now, end = (int(bound) for bound in clicks.bounds[number - 1 : number + 2])
-        fresh = number == len(clicks.bounds) - 3
-        users = clicks.next_day(before, now, config.protocol.validation_lists)
+    first = max(1, len(clicks.bounds) - 3)
+    for number in range(first, len(clicks.bounds) - 1):
+        now, end = (int(bound) for bound in clicks.bounds[number : number + 2])
+        before = now - (DAY_S if number > 1 else _FIRST_HOURS * HOUR_S)
+        fresh = number == first
+        users = clicks.next_day(before, now, config.protocol.validation_lists, clicked=now)
         yield Round(
             name=f"day_{number:02d}",
             numbers=numbers_of(clicks.log, clicks.known_items(now), now),

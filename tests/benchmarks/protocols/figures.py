@@ -94,6 +94,14 @@ def segments(days: Sequence[JudgedDay]) -> PerList:
     return {"length": np.array([len(own) for day in days for own in day.users.histories.items], dtype=np.float64)}
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.rename(path)
+
+
 def save_round(path: Path, figures: Mapping[str, PerList], notes: Mapping[str, float]) -> None:
     """Write the figures of a round: who -> figure -> U."""
     arrays = {
@@ -177,10 +185,15 @@ def _named(who: str, key: str) -> str:
 
 
 def _compared(everybody: Sequence[Mapping[str, PerList]], key: str) -> dict[str, float]:
-    """Return the interval of the model's figure, and its paired relative difference to the best baseline."""
+    """Return the interval of the model's figure, and its paired relative difference to the best baseline.
+
+    Every round counts the same, as in the figure itself, however many lists it has.
+    """
+    lists = sum(len(figures["model"][key]) for figures in everybody)
 
     def pooled(who: str) -> NDArray[np.float64]:
-        return np.concatenate([figures[who][key] for figures in everybody])
+        of_rounds = [figures[who][key] for figures in everybody]
+        return np.concatenate([values_U * (lists / len(everybody) / len(values_U)) for values_U in of_rounds])
 
     model_U = pooled("model")
     (interval,) = bootstrap_means(model_U[:, None], _SEED)

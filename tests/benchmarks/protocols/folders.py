@@ -7,6 +7,7 @@ import gzip
 import re
 import sys
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
@@ -66,11 +67,14 @@ def only(folder: Path, pattern: str) -> Path:
 
 
 def numbered(folder: Path, stem: str, ending: str) -> list[Path]:
-    """Return all files STEM_<number>ENDING[.gz] by their number."""
+    """Return all files STEM_<number>ENDING[.gz] by number; ends the program where one is missing or twice there."""
     pattern = re.compile(re.escape(stem) + r"_(\d+)" + re.escape(ending) + r"(\.gz)?")
     found = sorted((int(hit[1]), path) for path in folder.iterdir() if (hit := pattern.fullmatch(path.name)))
     if not found:
         sys.exit(f"{folder}: holds no file named {stem}_<number>{ending}[.gz]")
+    for (number, path), (following, other) in pairwise(found):
+        if following != number + 1:
+            sys.exit(f"{folder}: wanted one file of each number, {path.name} is followed by {other.name}")
     return [path for _, path in found]
 
 
@@ -87,44 +91,48 @@ def rated_items(folder: Path, max_categories: int) -> Log:
     """
     if any(path.name.endswith((".inter", ".inter.gz")) for path in folder.iterdir()):
         return _interactions(folder, max_categories)
-    pairs_N2 = np.loadtxt(opened(only(folder, r"(?!README).*\.txt")), dtype=np.int64, ndmin=2)
-    users_N, places_N = np.unique(pairs_N2[:, 0], return_inverse=True)[1], np.arange(len(pairs_N2))
-    order_N = np.lexsort((places_N, users_N))
-    users_N, items_N = users_N[order_N], pairs_N2[order_N, 1]
-    codes_N, names = by_appearance(items_N)
+    rows = _pairs(only(folder, r"(?!README).*\.txt"), ("user", "item"))
+    users_N = pd.factorize(rows["user"])[0].astype(np.int64)
+    order_N = np.argsort(users_N, kind="stable")
+    users_N, items_N = users_N[order_N], rows["item"].to_numpy()
+    codes_N, names = by_appearance(items_N[order_N])
     within_N = np.arange(len(users_N)) - np.searchsorted(users_N, users_N)
-    genres = _genres_of_sequences(folder, pairs_N2[:, 1])
+    genres = _genres_of_sequences(folder, items_N)
     return _of_users(users_N, codes_N, BEGIN_S + within_N, names, (genres, max_categories), timed=False)
 
 
-def _genres_of_sequences(folder: Path, item_N: Integers) -> dict[str, list[str]]:
+def _pairs(path: Path, names: tuple[str, str]) -> pd.DataFrame:
+    """Read lines of two names, whatever they look like; empty lines count for nothing."""
+    with opened(path) as lines:
+        return pd.read_csv(lines, sep=r"\s+", header=None, names=list(names), dtype=str, keep_default_na=False)
+
+
+def _genres_of_sequences(folder: Path, item_N: NDArray[np.str_]) -> dict[str, list[str]]:
     """Return item -> genres: row n of ratings_ordered belongs to line n of the sequences, and names the movie."""
     if not any(path.name.startswith("movies.tsv") for path in folder.iterdir()):
         return {}
     with opened(only(folder, r"ratings_ordered\.csv")) as lines:
-        movies_N = pd.read_csv(lines, usecols=["movie_id"])["movie_id"].to_numpy()
+        movies_N = pd.read_csv(lines, usecols=["movie_id"], dtype=str, keep_default_na=False)["movie_id"].to_numpy()
     with opened(only(folder, r"movies\.tsv")) as lines:
-        rows = [line.rstrip("\n").split("\t") for line in lines]
-    genres = {int(row[0]): row[2].split("|") for row in rows}
-    return {
-        str(item): genres.get(movie, []) for item, movie in set(zip(item_N.tolist(), movies_N.tolist(), strict=True))
-    }
+        rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
+    genres = {row[0]: row[2].split("|") for row in rows if len(row) > 2}
+    return {item: genres.get(movie, []) for item, movie in set(zip(item_N.tolist(), movies_N.tolist(), strict=True))}
 
 
 def _interactions(folder: Path, max_categories: int) -> Log:
     with opened(only(folder, r".*\.inter")) as lines:
-        rows = pd.read_csv(lines, sep="\t")
+        rows = pd.read_csv(lines, sep="\t", dtype=str, keep_default_na=False)
     rows.columns = [name.partition(":")[0] for name in rows.columns]
-    users_N = np.unique(rows["user_id"].astype(str).to_numpy(), return_inverse=True)[1]
-    order_N = np.lexsort((np.arange(len(rows)), rows["timestamp"], users_N))
-    codes_N, names = by_appearance(rows["item_id"].astype(str).to_numpy()[order_N])
+    users_N = np.unique(rows["user_id"].to_numpy(), return_inverse=True)[1]
+    clock_N = rows["timestamp"].astype(float).to_numpy().astype(np.int64)
+    order_N = np.lexsort((np.arange(len(rows)), clock_N, users_N))
+    codes_N, names = by_appearance(rows["item_id"].to_numpy()[order_N])
     genres: dict[str, list[str]] = {}
     if any(path.name.endswith((".item", ".item.gz")) for path in folder.iterdir()):
         with opened(only(folder, r".*\.item")) as lines:
             found = pd.read_csv(lines, sep="\t", dtype=str).fillna("")
         genres = {row.iloc[0]: row.iloc[3].split() for _, row in found.iterrows()}
-    times_N = rows["timestamp"].to_numpy()[order_N].astype(np.int64)
-    return _of_users(users_N[order_N], codes_N, times_N, names, (genres, max_categories), timed=True)
+    return _of_users(users_N[order_N], codes_N, clock_N[order_N], names, (genres, max_categories), timed=True)
 
 
 def _of_users(
@@ -149,9 +157,10 @@ def _of_users(
 def session_lines(folder: Path) -> tuple[Log, list[tuple[list[str], str]]]:
     """Read one session a line, a minute apart, and the tests (prefix, label): the form of sbr_diginetica."""
     with opened(only(folder, r"train_sessions\.txt")) as lines:
-        sessions = [line.split() for line in lines]
+        sessions = [line.split() for line in lines if line.strip()]
     with opened(only(folder, r"test_examples\.tsv")) as lines:
-        tests = [(prefix.split(), label.strip()) for prefix, _, label in (line.partition("\t") for line in lines)]
+        pairs = (line.partition("\t") for line in lines if line.strip())
+        tests = [(prefix.split(), label.strip()) for prefix, _, label in pairs]
     lengths_S = np.array([len(session) for session in sessions])
     session_N = np.repeat(np.arange(len(sessions)), lengths_S)
     codes_N, names = by_appearance(np.array([item for session in sessions for item in session], dtype=object))
@@ -168,13 +177,13 @@ def period_files(folder: Path) -> tuple[Log, Integers]:
     """
     parts = []
     for number, path in enumerate(numbered(folder, "period", ".txt")):
-        with opened(path) as lines:
-            rows = pd.read_csv(lines, sep=" ", names=["session", "item"], dtype=np.int64)
+        rows = _pairs(path, ("session", "item"))
         time_N = BEGIN_S + number * WEEK_S + np.arange(len(rows)) * WEEK_S // max(len(rows), 1)
         parts.append(rows.assign(period=number, time=time_N))
     rows = pd.concat(parts, ignore_index=True)
     codes_N, names = by_appearance(rows["item"].to_numpy())
-    key_N = rows["period"].to_numpy() * (int(rows["session"].max()) + 1) + rows["session"].to_numpy()
+    own_N, names_of = pd.factorize(rows["session"])
+    key_N = rows["period"].to_numpy() * len(names_of) + own_N
     session_N = pd.factorize(key_N)[0].astype(np.int64)  # by first click, so by period and time
     order_N = np.argsort(session_N, kind="stable")
     session_N, codes_N, time_N = session_N[order_N], codes_N[order_N], rows["time"].to_numpy()[order_N]
@@ -199,13 +208,16 @@ def day_files(folder: Path) -> tuple[Log, Integers]:
     A user's sessions follow each other by their start, clicks of a session by their time.
     """
     paths = numbered(folder, "clicks_day", ".csv")
-    parts = [pd.read_csv(path, engine="c") for path in paths]
+    named = {"user_id": str, "session_id": str, "click_article_id": str}
+    parts = [pd.read_csv(path, engine="c", dtype=named, keep_default_na=False) for path in paths]
     # A day's first session starts seconds after the day; in the first file it may be a minute later than in the others.
     firsts = [int(part["session_start"].min()) // 1000 - day * DAY_S for day, part in enumerate(parts)]
     begin_s = min(firsts) // MINUTE_S * MINUTE_S
     rows = pd.concat(parts, ignore_index=True)
-    by_start = rows.sort_values(["session_start", "click_timestamp"], kind="stable")
-    names = pd.factorize(by_start["click_article_id"])[1]  # so what is known at any moment has the first numbers
+    for name in ("user_id", "session_id"):
+        rows[name] = pd.factorize(rows[name])[0]
+    by_click = rows.sort_values("click_timestamp", kind="stable")
+    names = pd.factorize(by_click["click_article_id"])[1]  # so what is known at any moment has the first numbers
     rows = rows.sort_values(["user_id", "session_start", "session_id", "click_timestamp"], kind="stable")
     features, fields, values = [], [], {}
     for name in _CONTEXT:

@@ -18,19 +18,19 @@ from intentrec.model.intents import head_sizes
 from intentrec.model.shape import ACTION, Catalogue, NetworkShape
 
 
-def head_figures(artifact: Artifact, check: tuple[Shard, ...], test: tuple[Shard, ...]) -> dict[str, float]:
-    """Return ``head:NAME:accuracy`` and so on of every head; calibrations are fitted on ``check``.
+def head_figures(
+    chosen: tuple[Artifact, tuple[Shard, ...]], served: tuple[Artifact, tuple[Shard, ...]]
+) -> dict[str, float]:
+    """Return ``head:NAME:accuracy`` and so on of every head.
 
     Args:
-        artifact: the model.
-        check: rows whose targets are the validation's.
-        test: rows whose targets are the test's.
+        chosen: the model that calibrations are fitted for, and rows that it has not learnt from.
+        served: the model that is judged, the same or one trained on from it, and rows whose targets are the test's.
     """
-    if not artifact.shape.heads or not test:
-        return {}
-    scorer, catalogue, counts = Scorer(artifact), artifact.catalogue, artifact.facts["label_counts"]
     found: dict[str, float] = {}
-    fitted, said = head_chances(scorer, catalogue, check), head_chances(scorer, catalogue, test)
+    counts = chosen[0].facts["label_counts"]
+    # Its catalogue has the clusters that the model found.
+    fitted, said = (head_chances(Scorer(artifact), artifact.catalogue, rows) for artifact, rows in (chosen, served))
     for head, (chances_NC, truth_NC) in said.items():
         if not len(truth_NC) or not len(fitted[head][1]):
             continue

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ from intentrec.model.inference import Scorer
 from intentrec.model.job import Settings, TrainingJob
 from intentrec.model.shape import Field, NetworkShape
 from intentrec.model.training import run_jobs
+from protocols.figures import write_text
 from protocols.heads import head_figures, label_floors
 from protocols.rounds import Round
 from protocols.settings import QualityConfig
@@ -53,6 +55,7 @@ class Learner:
 
     def learn(self, one: Round) -> Learned:
         """Train, choose, fit the prior, train on."""
+        self._check_mix(one)
         settings = training_settings(self.config.training, self.config.model.intent_weight)
         settings = replace(settings, threads=self.config.protocol.threads)
         notes: dict[str, float] = {}
@@ -63,9 +66,9 @@ class Learner:
         assert chosen is not None, "the first round learns"
         served, prior = chosen, self.prior
         scorer = Scorer(load_artifact(chosen))
-        if one.trying:
+        trying = [self._mixed(day) for day in one.trying if len(day.users)]
+        if one.fits and trying:
             started = time.monotonic()
-            trying = [self._mixed(day) for day in one.trying]
             prior, quality = self._fitted(one.name, scorer, trying, one.numbers.fields)
             notes |= {"fit_s": time.monotonic() - started, "validation_ndcg": quality}
             _LOG.info("%s: prior %s, validation NDCG %.4f", one.name, _shown(prior), quality)
@@ -82,13 +85,12 @@ class Learner:
         prior = prior or Prior(half_life_hours=1.0, weight=0.0)  # nothing was there to fit one on
         if not one.aside:
             self.last, self.prior = served, prior
-        if prior.center:
-            days = one.trying or one.judged
-            queries = [encoded(scorer, one.numbers.fields, day.users) for day in days]
+        if prior.center and trying:
+            queries = [encoded(scorer, one.numbers.fields, day.users) for day in trying]
             prior = prior.around(torch.cat(queries))
         alone = replace(prior, weight=0.0, shrink_events=0.0, center=(), evidence=())
         fields = one.numbers.fields
-        notes |= self._heads(one, load_artifact(served))  # its catalogue has the clusters that it found
+        notes |= self._heads(one, load_artifact(chosen), load_artifact(served))
         return Learned(
             ModelRecommender("model", scorer, fields, prior), ModelRecommender("network", scorer, fields, alone), notes
         )
@@ -110,17 +112,20 @@ class Learner:
             if folder.is_dir() and folder != self.last:
                 shutil.rmtree(folder)
 
-    def _heads(self, one: Round, artifact: Artifact) -> dict[str, float]:
-        """Return how good the intent heads are, and what their labels are guessed by without a model."""
-        if one.test is None or one.check is None or not artifact.shape.heads:
+    def _heads(self, one: Round, chosen: Artifact, served: Artifact) -> dict[str, float]:
+        """Return how good the intent heads are, and what their labels are guessed by without a model.
+
+        Calibrations are fitted on what ``chosen`` has not learnt from; ``served`` may have.
+        """
+        if one.test is None or one.check is None or not served.shape.heads:
             return {}
         check = self._shards(f"{one.name}-validation", one.check, 1)
-        known_N = np.where(one.test.items_N > artifact.shape.num_items, 0, one.test.items_N)
+        known_N = np.where(one.test.items_N > served.shape.num_items, 0, one.test.items_N)
         test = self._shards(f"{one.name}-test", replace(one.test, items_N=known_N), 1)
-        found = head_figures(artifact, check, test)
+        found = head_figures((chosen, check), (served, test))
         if one.learn is not None:
             learn = self._shards(f"{one.name}-train", one.learn, 1)
-            found |= label_floors(artifact.shape, artifact.catalogue, rows_of(learn), rows_of(test))
+            found |= label_floors(served.shape, served.catalogue, rows_of(learn), rows_of(test))
         return found
 
     def _fitted(
@@ -132,8 +137,15 @@ class Learner:
             return _read(kept)
         prior, quality = fit_mix(scorer, fields, trying, self.config.protocol.k[0], self.prior)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps({"prior": asdict(prior), "ndcg": quality}))
+        write_text(kept, json.dumps({"prior": asdict(prior), "ndcg": quality}))
         return prior, quality
+
+    def _check_mix(self, one: Round) -> None:
+        """End the program, before anything is trained, where the mix names evidence that the lists do not carry."""
+        there = sorted({name for day in one.judged for name in day.sources})
+        wrong = set(self.config.protocol.mix) - set(there)
+        if one.judged and wrong:
+            sys.exit(f"protocol.mix: wanted names of {there}, is {', '.join(sorted(wrong))}; no such source here")
 
     def _mixed(self, day: JudgedDay) -> JudgedDay:
         return replace(day, sources={name: day.sources[name] for name in self.config.protocol.mix})
@@ -164,7 +176,7 @@ class Learner:
                 notes[f"curve_{epoch.epoch:03d}_validation_loss"] = epoch.validation_loss
         for note in result.notes:
             _LOG.warning("%s: %s", name, note)
-        done.write_text(json.dumps(notes))
+        write_text(done, json.dumps(notes))
         forget_training((job,))
         return folder, notes
 

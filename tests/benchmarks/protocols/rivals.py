@@ -89,10 +89,11 @@ def rivals_for(trying: Sequence[JudgedDay], judged: Sequence[JudgedDay], k: int)
     """Return every baseline; windows and rules that are open are chosen by NDCG@k on the validation lists.
 
     Args:
-        trying: validation lists; none: the first of each grid is taken.
+        trying: validation lists; where they are none, the first of each grid is taken.
         judged: the test lists.
         k: length of the lists.
     """
+    trying = [day for day in trying if len(day.users)]
     hours = sorted(judged[0].counts)
     found = [Rival(f"popularity_{length}h" if len(hours) > 1 else "popularity", None, length) for length in hours]
     fill = max(hours)

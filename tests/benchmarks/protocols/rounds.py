@@ -30,7 +30,8 @@ class Round:
         learn: events to learn from; None: the last round's model is taken as it is.
         check: events that choose the epoch; None: the last epoch is kept.
         more: events that the chosen model is trained on through, once; None: it is judged as chosen.
-        trying: lists that the prior is fitted on; none: the last round's prior is kept.
+        trying: lists that the baselines are tuned on, and the prior is fitted on and centred by.
+        fits: whether the prior is fitted; False: the last round's weights are kept.
         judged: lists of the test.
         test: events whose labels the intent heads are judged by; None: they are not.
         warm: whether it may go on from the last round's weights.
@@ -47,6 +48,7 @@ class Round:
     trying: Sequence[JudgedDay]
     judged: Sequence[JudgedDay]
     test: EventArrays | None = None
+    fits: bool = True
     warm: bool = False
     aside: bool = False
     timed: bool = False
@@ -89,9 +91,11 @@ def events_of(
     )
 
 
-def histories_of(log: Log, start_U: Integers, stop_U: Integers) -> Histories:
-    """Return the events from each start up to its stop as histories."""
-    spans = [slice(*span) for span in zip(start_U.tolist(), stop_U.tolist(), strict=True)]
+def histories_of(log: Log, start_U: Integers, stop_U: Integers, until_U: Integers | None = None) -> Histories:
+    """Return the events from each start up to its stop as histories; ``until_U``: without later ones, UTC seconds."""
+    spans = [np.arange(*span) for span in zip(start_U.tolist(), stop_U.tolist(), strict=True)]
+    if until_U is not None:
+        spans = [span[log.time_N[span] <= until] for span, until in zip(spans, until_U.tolist(), strict=True)]
     return Histories(
         [log.item_N[span] for span in spans],
         [log.time_N[span] for span in spans],

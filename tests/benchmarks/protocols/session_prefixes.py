@@ -20,7 +20,7 @@ def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
     log, tests = session_lines(folder)
     numbers = numbers_of(log, len(log.items))
     num_sessions = int(log.sequence_N[-1]) + 1
-    first = num_sessions - round(num_sessions * config.protocol.validation_share)
+    first = num_sessions - max(1, round(num_sessions * config.protocol.validation_share))
     is_early_N = log.sequence_N < first
     learn, check, everything = events_of(log, is_early_N), events_of(log, ~is_early_N), events_of(log)
     days = SessionDays(log, config)
