@@ -7,13 +7,15 @@ from pyspark.sql import functions as F
 
 from intentrec.examples import (
     Night,
+    Weighing,
+    effective_share,
     extend_feature_vocabulary,
     extend_vocabulary,
-    faded,
     in_equal_files,
     timeline,
     training_sequences,
     user_histories,
+    weighed,
 )
 from intentrec.ledger import Run, Stage, champion_fingerprint, champion_of, night_of, run_job, tonight
 from intentrec.tables import (
@@ -27,6 +29,8 @@ from intentrec.tables import (
     SESSIONS,
     VOCABULARY,
 )
+
+_LEAST_IN_EFFECT = 0.3
 
 
 def build_examples(run: Run) -> dict[str, int]:
@@ -51,9 +55,9 @@ def _write_vocabularies(run: Run) -> None:
     events = timeline(run.warehouse.read(SESSIONS), run.cutoff.end_of(run.run_date))
     before = None if known is None else run.warehouse.read(VOCABULARY).where(known)
     run.warehouse.replace(VOCABULARY, extend_vocabulary(events, before, run.run_date), run_date=run.run_date)
-    fields = run.config.examples.event_features
+    fields, numeric = run.config.examples.event_features, run.config.examples.numeric_features
     before = None if known is None else run.warehouse.read(FEATURE_VOCABULARY).where(known)
-    values = extend_feature_vocabulary(events, tonight(run, ITEMS), fields, before, run.run_date)
+    values = extend_feature_vocabulary(events, tonight(run, ITEMS), fields, before, run.run_date, numeric)
     run.warehouse.replace(FEATURE_VOCABULARY, values, run_date=run.run_date)
 
 
@@ -61,10 +65,11 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
     """Write the three splits in one commit: train, then the validation days, then the held-out days."""
     held_out = run.config.evaluation.holdout_days
     validated = held_out + run.config.evaluation.validation_days
-    share = run.config.examples.max_user_share
     until = night.end(validated)
-    learnt = faded(events.where(F.col("occurred_at") < F.lit(until)), until, run.config.examples.half_life_days)
-    train = training_sequences(learnt, "train", None, until, night.shape, share)
+    settings = run.config.examples
+    weighing = Weighing(settings.half_life_days, settings.weigh_by_value, settings.rarity_floor)
+    learnt = weighed(events.where(F.col("occurred_at") < F.lit(until)), until, weighing)
+    train = training_sequences(learnt, "train", None, until, night.shape, settings.max_user_share)
     validation = training_sequences(events, "validation", until, night.end(held_out), night.shape)
     holdout = training_sequences(events, "holdout", night.end(held_out), night.end(), night.shape)
     rows = train.unionByName(validation).unionByName(holdout).persist()
@@ -73,10 +78,22 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
         counts = {(row["split"], row["length_bucket"]): row["count"] for row in found}
         files = in_equal_files(rows, counts, run.config.training.workers)
         run.warehouse.replace(EXAMPLES, files, run_date=run.run_date)
+        if weighing != Weighing():
+            _tell_weights(run, rows.where(F.col("split") == "train"))
     finally:
         rows.unpersist()
     splits = ("train", "validation", "holdout")
     return {f"{name}_rows": sum(rows for (split, _), rows in counts.items() if split == name) for name in splits}
+
+
+def _tell_weights(run: Run, rows: DataFrame) -> None:
+    """Say how many events the weights leave in effect; of few, whichever they are, a training learns little."""
+    num, share = effective_share(rows)
+    told = f"weights leave {share:.0%} of {num} training events in effect"
+    if share < _LEAST_IN_EFFECT:
+        run.warn(f"{told}; raise examples.rarity_floor, or turn examples.weigh_by_value off")
+    else:
+        run.log(told)
 
 
 STAGE = Stage(

@@ -10,7 +10,7 @@ DAY = date(2024, 5, 1)
 NINE = datetime(2024, 5, 1, 9, tzinfo=UTC)
 ENCODED_COLUMNS = (
     "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, "
-    "item_index INT, weight FLOAT, features ARRAY<INT>"
+    "value DOUBLE, item_index INT, weight FLOAT, features ARRAY<INT>"
 )
 
 
@@ -43,7 +43,7 @@ def test_items_keep_their_first_categories_in_catalogue_order(spark):
 def test_events_become_numbers_and_unknown_ones_zero(spark, weights, of_buy):
     events = spark.createDataFrame(
         [
-            ("ann", False, NINE, 0, "e1", "tea", "view", None, [("device", "phone")]),
+            ("ann", False, NINE, 0, "e1", "tea", "view", 3.5, [("device", "phone")]),
             ("ann", False, NINE, 1, "e2", "tea", "buy", None, [("device", "fridge")]),
             ("ann", False, NINE, 2, "e3", "jar", "view", None, []),
             ("bot", True, NINE, 0, "e4", "tea", "view", None, []),
@@ -59,10 +59,10 @@ def test_events_become_numbers_and_unknown_ones_zero(spark, weights, of_buy):
     encoded = encode(events, vocabulary, features, categories, Encoding(("action", "categories", "device"), 2, weights))
     expected = spark.createDataFrame(
         [
-            ("ann", False, NINE, 0, "e1", "view", 7, 1.0, [2, 3, 0, 1]),
-            ("ann", False, NINE, 1, "e2", "buy", 7, of_buy, [1, 3, 0, 0]),
-            ("ann", False, NINE, 2, "e3", "view", 0, 0.0, [2, 0, 0, 0]),
-            ("bot", True, NINE, 0, "e4", "view", 7, 0.0, [2, 3, 0, 0]),
+            ("ann", False, NINE, 0, "e1", "view", 3.5, 7, 1.0, [2, 3, 0, 1]),
+            ("ann", False, NINE, 1, "e2", "buy", None, 7, of_buy, [1, 3, 0, 0]),
+            ("ann", False, NINE, 2, "e3", "view", None, 0, 0.0, [2, 0, 0, 0]),
+            ("bot", True, NINE, 0, "e4", "view", None, 7, 0.0, [2, 3, 0, 0]),
         ],
         ENCODED_COLUMNS,
     )

@@ -11,7 +11,7 @@ from intentrec.tables import FEATURE_VOCABULARY, ITEMS, SESSIONS, VOCABULARY
 DAY = date(2024, 5, 3)
 ENCODED_COLUMNS = (
     "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, "
-    "item_index INT, weight FLOAT, features ARRAY<INT>"
+    "value DOUBLE, item_index INT, weight FLOAT, features ARRAY<INT>"
 )
 SEEN_COLUMNS = "user_id STRING, seen ARRAY<INT>"
 
@@ -66,11 +66,22 @@ def test_categories_are_numbered_in_catalogue_order_and_cut(spark, night):
 def test_a_night_sees_the_events_of_its_window_and_none_at_its_end(spark, night):
     expected = spark.createDataFrame(
         [
-            ("ann", False, at(1, 23), 0, "e0123", "buy", 1, 5.0, [1, 0, 0]),  # two days before the end to the second
-            ("ann", False, at(1, 23, 59), 0, "e0123", "view", 3, 1.0, [2, 2, 3]),
-            ("ann", False, at(2, 9), 0, "e0209", "view", 4, 1.0, [2, 1, 0]),
-            ("ann", False, at(3, 8), 0, "e0308", "view", 2, 1.0, [2, 0, 0]),
-            ("ann", False, at(3, 22), 0, "e0322", "buy", 3, 5.0, [1, 2, 3]),
+            (
+                "ann",
+                False,
+                at(1, 23),
+                0,
+                "e0123",
+                "buy",
+                None,
+                1,
+                5.0,
+                [1, 0, 0],
+            ),  # two days before the end
+            ("ann", False, at(1, 23, 59), 0, "e0123", "view", None, 3, 1.0, [2, 2, 3]),
+            ("ann", False, at(2, 9), 0, "e0209", "view", None, 4, 1.0, [2, 1, 0]),
+            ("ann", False, at(3, 8), 0, "e0308", "view", None, 2, 1.0, [2, 0, 0]),
+            ("ann", False, at(3, 22), 0, "e0322", "buy", None, 3, 5.0, [1, 2, 3]),
         ],
         ENCODED_COLUMNS,
     )

@@ -1,10 +1,9 @@
 from datetime import UTC, date, datetime
 
-import pytest
 from pyspark.sql import functions as F
 from tests.frames import assert_frames_equal
 
-from intentrec.examples import Shape, faded, length_buckets, training_sequences, user_histories
+from intentrec.examples import Shape, length_buckets, training_sequences, user_histories
 from intentrec.tables import EXAMPLES, HISTORIES
 
 DAY = date(2024, 5, 1)
@@ -49,17 +48,6 @@ def test_every_event_but_the_first_is_a_target_of_exactly_one_row(spark):
         F_SCHEMA,
     )
     assert_frames_equal(rows, expected)
-
-
-def test_events_fade_by_half_in_every_half_life(spark):
-    events = encoded(spark, "ann", 1, 2, 3, 4, 5)  # at 0, 1, 2, 3 and 4 o'clock
-    found = faded(events, at(5), 2 / 24).orderBy("occurred_at")
-    weights = [row["weight"] for row in found.collect()]
-    assert weights == pytest.approx([0.5**2.5, 0.25, 0.5**1.5, 0.5, 0.5**0.5])
-    assert found.schema == events.schema
-    assert faded(events, at(5), None) is events
-    rows = training_sequences(found, "train", None, at(5), Shape(DAY, 8, 2)).collect()
-    assert rows[0]["weights"][-4:] == pytest.approx(weights[1:])
 
 
 def test_of_a_user_with_too_large_a_share_only_the_latest_events_stay_targets(spark):

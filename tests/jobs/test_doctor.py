@@ -98,6 +98,15 @@ def _feature(place: Path) -> Any:
     return inputs.check_inputs(config_at(place, "examples.event_features=[colour]"), DAY).findings
 
 
+def _no_value(place: Path) -> Any:
+    return inputs.check_inputs(config_at(place, "examples.weigh_by_value=true"), DAY).findings
+
+
+def _value_as_a_number(place: Path) -> Any:
+    features = ("examples.event_features=[action, value]", "examples.numeric_features=[value]")
+    return inputs.check_inputs(config_at(place, *features), DAY).findings
+
+
 def _damaged(place: Path) -> Any:
     (place / "logs" / "a.json").rename(place / "logs" / "a.json.gz")
     return inputs.check_inputs(config_at(place, f"input.events.0.path={place}/logs/*.gz"), DAY).findings
@@ -182,6 +191,8 @@ def _port(place: Path) -> Any:
         (_wrong_separator, "is not in the columns who;what;at;did", "options (sep, header)", 2),
         (_no_file, "no file matches", "correct the path", 2),
         (_feature, "colour is no context column", "add it to input.events context", 2),
+        (_no_value, "no input.events has a column for value", "add value to input.events columns", 2),
+        (_value_as_a_number, "value is no context column", "add it to input.events context", 2),
         (_damaged, "the name says packed", "deliver it again", 2),
         (_no_folder, "is no folder", "name a folder with the key warehouse", 7),
         (_slots, "training.workers 4, but local[2] has 2 slots", "set training.workers to 2", 2),

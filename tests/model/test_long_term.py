@@ -40,3 +40,8 @@ def test_later_events_change_nothing():
     layer = LongTerm(SHAPE, CATALOGUE)
     before = [shares_of(layer, [1, 2, last], [DAY_S, 2 * DAY_S, 3 * DAY_S])[0][:2] for last in (1, 2)]
     torch.testing.assert_close(before[0], before[1], rtol=0, atol=0)
+
+
+def test_after_a_long_pause_the_shares_are_those_of_before():
+    shares, _ = shares_of(LongTerm(SHAPE, CATALOGUE), [1, 2, 3], [DAY_S, 2 * DAY_S, 402 * DAY_S])
+    torch.testing.assert_close(shares[2], shares[1])  # item 3 has no category; all counts have faded alike

@@ -36,14 +36,26 @@ def test_a_rank_computes_on_its_gpu_or_on_the_cpu():
 
 def test_a_gpu_gives_the_same_bits_again_where_it_can_and_only_while_it_trains(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    with repeatable():
-        assert torch.are_deterministic_algorithms_enabled() == torch.cuda.is_available()
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with repeatable():
+    states = {torch.device("cuda", 1): "before"}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", states.__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({device: state}))
+    with repeatable(torch.device("cpu")):
+        assert not torch.are_deterministic_algorithms_enabled()
+    with repeatable(torch.device("cuda", 1)):
+        states[torch.device("cuda", 1)] = "drawn from"
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert not torch.are_deterministic_algorithms_enabled()
+    assert states == {torch.device("cuda", 1): "before"}  # no other GPU was asked
+
+
+def test_random_numbers_go_on_outside_as_if_nothing_was_trained():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    with repeatable(torch.device("cpu")):
+        torch.rand(3)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_a_rank_takes_its_share_of_the_cores_and_gives_the_callers_threads_back():

@@ -80,6 +80,21 @@ def test_the_item_loss_is_a_mean_over_weights():
     assert judged.item_loss == pytest.approx(math.log(3))
 
 
+@pytest.mark.parametrize(("target", "judged"), [(0, [3, 2, 1]), (2, [3, 1])])
+def test_a_condition_on_the_action_is_not_told_the_next_one_and_a_wanted_one_is_judged_alone(target, judged):
+    shape = preset_shape("intent", 3, [Field("action", 2)], width=8, condition_on_action=True, target_action=target)
+    network = IntentNetwork(shape, CATALOGUE).eval()
+    torch.nn.init.normal_(network.wanted.actions.weight)
+    majority = {"action": 0, "novelty": 0, "item_age": 0}
+    weights = [1.0, 1.0, 1.0, 1.0]
+    batch = batch_of([2, 3, 2, 1], [100, 200, 300, 400], weights, [1, 2, 1, 2])
+    found = validate(network, CATALOGUE, [batch], majority).item_loss
+    said = network(batch.items_BL, batch.times_BL, batch.features_BCL)  # as lists are made
+    log_p_LI = (said.queries_BLQD[0, :, 0] @ network.items.whole().vectors_UD[1:].T).log_softmax(dim=1)
+    places = {3: 0, 2: 1, 1: 2}  # of the event that each item follows
+    assert found == pytest.approx(-sum(log_p_LI[places[item], item - 1].item() for item in judged) / len(judged))
+
+
 def test_nothing_to_judge_gives_no_figure_and_no_error():
     judged = validate(network_that_says([0.5, 0.5]), CATALOGUE, [], {"action": 0, "novelty": 0, "item_age": 0})
     assert judged.item_loss is None

@@ -54,10 +54,11 @@ def head_chances(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]
     with torch.inference_mode():
         for batch in some_rows(shards):
             targets = targets_of(scorer.shape, catalogue, batch)
-            said = scorer.network(batch.items_BL, batch.times_BL, batch.features_BCL)
+            there = batch.to(scorer.device)
+            said = scorer.network(there.items_BL, there.times_BL, there.features_BCL)
             for head, logits_BLC in said.head_logits.items():
                 chosen_BL = targets.chosen(head)
-                chances_NC = logits_BLC[chosen_BL].double().softmax(dim=1).numpy()
+                chances_NC = logits_BLC.cpu()[chosen_BL].double().softmax(dim=1).numpy()
                 labels_NK = targets.labels[head][chosen_BL].numpy()
                 truth_NC = np.zeros(chances_NC.shape, dtype=bool)
                 rows_R, columns_R = (labels_NK >= 0).nonzero()

@@ -170,7 +170,8 @@ class NewItems:
         """Collect the vectors of ``how.young_V``; ``bias_V`` is added to the scores, -inf leaves an item out."""
         self._young_J = np.flatnonzero(how.young_V)
         known_J = self._young_J < len(scorer.items_VD)
-        vectors_JD = scorer.network.items.unknown(torch.from_numpy(how.categories_VC[self._young_J]))
+        categories_JC = torch.from_numpy(how.categories_VC[self._young_J]).to(scorer.device)
+        vectors_JD = scorer.network.items.unknown(categories_JC).cpu()
         vectors_JD[known_J] = scorer.items_VD[self._young_J[known_J]]
         self._vectors_JD = torch.cat([torch.zeros_like(vectors_JD[:1]), vectors_JD]) if len(vectors_JD) else vectors_JD
         self._bias_J = torch.from_numpy(np.concatenate([np.zeros(1, np.float32), bias_V[self._young_J]]))

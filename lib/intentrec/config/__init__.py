@@ -1,5 +1,6 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
+from intentrec.config.examples import ExamplesConfig
 from intentrec.config.guards import ChecksConfig, GateConfig, MonitoringConfig
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, RulesSource, Snapshot, VolumeConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
@@ -10,7 +11,6 @@ from intentrec.config.sections import (
     BotsConfig,
     Config,
     EvaluationConfig,
-    ExamplesConfig,
     ModelConfig,
     SessionsConfig,
     SparkConfig,

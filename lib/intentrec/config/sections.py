@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
+from intentrec.config.examples import ExamplesConfig
 from intentrec.config.guards import GateConfig, MonitoringConfig
 from intentrec.config.inputs import InputConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
@@ -55,25 +56,6 @@ class SessionsConfig(Section):
         "sequence counts on through all events of a user",
     )
     bots: BotsConfig = BotsConfig()
-
-
-class ExamplesConfig(Section):
-    """sessions -> vocabulary, examples, histories."""
-
-    history_length: StrictInt = Field(100, ge=2, description="events of a user that the model sees")
-    window_days: Annotated[StrictInt, Field(gt=0)] | None = Field(
-        None, description="days of history before the run date that are read; null: all"
-    )
-    half_life_days: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="age at which an event counts half as a target of training; null: all count alike"
-    )
-    event_features: tuple[str, ...] = Field(
-        ("action", "categories"), description="action, categories, and names of context columns of the events"
-    )
-    max_user_share: Share = Field(
-        0.05, description="of all training events; of a user with more only the latest are targets"
-    )
-    max_categories: Count = Field(4, description="categories of an item that the model reads, in catalogue order")
 
 
 class ModelConfig(Section):

@@ -52,6 +52,12 @@ def check_inputs(config: Config, run_date: date) -> SeenLogs:
 
 def _features(config: Config) -> Iterator[Finding]:
     known = {"action", "categories", *(key for source in config.input.events for key in source.context)}
+    valued = any("value" in source.columns for source in config.input.events)
+    if valued and "value" in config.examples.numeric_features:
+        known.add("value")
+    if config.examples.weigh_by_value and not valued:
+        found = "examples.weigh_by_value: no input.events has a column for value, so all events count alike"
+        yield misconfigured("config", found, "add value to input.events columns, or take the key out")
     unknown = [feature for feature in config.examples.event_features if feature not in known]
     if unknown:
         found = f"examples.event_features: {', '.join(unknown)} is no context column"

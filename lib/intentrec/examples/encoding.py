@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from intentrec.examples.bins import begins_of, bin_at, number_of
 from intentrec.examples.vocabularies import context_value
 
 
@@ -17,11 +18,13 @@ class Encoding:
         fields: as examples.event_features.
         max_categories: of an item; further ones are left out.
         weights: action: weight as a training target; None: every event weighs 1.
+        numeric: as examples.numeric_features.
     """
 
     fields: tuple[str, ...]
     max_categories: int
     weights: Mapping[str, float] | None = None
+    numeric: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,8 +73,8 @@ def encode(
         encoding: the fields and weights.
 
     Returns:
-        One row per event: user_id, by_bot, occurred_at, sequence, event_id, action, item_index (0 unknown or none),
-        weight (FLOAT, 0 where the item is unknown and in a bot's session), features ARRAY<INT> in the order of
+        One row per event: user_id, by_bot, occurred_at, sequence, event_id, action, value, item_index (0 unknown or
+        none), weight (FLOAT, 0 where the item is unknown and in a bot's session), features ARRAY<INT> in the order of
         ``encoding.columns``.
     """
     lookup = F.broadcast(vocabulary.select("item_id", "item_index").join(categories, "item_id", "left"))
@@ -86,6 +89,7 @@ def encode(
         "sequence",
         "event_id",
         "action",
+        "value",
         item.alias("item_index"),
         F.when((item > 0) & ~F.col("by_bot"), weight).otherwise(F.lit(0.0)).cast("float").alias("weight"),
         columns.alias("features"),
@@ -103,6 +107,11 @@ def _with_features(events: DataFrame, features: DataFrame, encoding: Encoding) -
     for position, field in enumerate(encoding.fields):
         if field == "categories":
             parts.append(F.coalesce("categories", F.array_repeat(F.lit(0), encoding.max_categories)))
+            continue
+        if field in encoding.numeric:
+            begins = f"begins_{position}"
+            events = events.crossJoin(F.broadcast(begins_of(features, field, begins)))
+            parts.append(F.array(bin_at(number_of(field), F.col(begins))))
             continue
         value, index = f"value_{position}", f"index_{position}"
         numbers = features.where(F.col("field") == field).select(

@@ -75,21 +75,6 @@ def training_sequences(
     return _padded(rows.where((F.size("events") > 1) & has_target), split, shape)
 
 
-def faded(events: DataFrame, until: datetime, half_life_days: float | None) -> DataFrame:
-    """Let events count less the older they are: half for every ``half_life_days`` before ``until``.
-
-    Args:
-        events: rows of ``encode``.
-        until: aware; no event lies at or after it.
-        half_life_days: None: all count as they did.
-    """
-    if half_life_days is None:
-        return events
-    age_us = F.unix_micros(F.lit(until)) - F.unix_micros("occurred_at")
-    half_lives = age_us / F.lit(half_life_days * 86400e6)
-    return events.withColumn("weight", (F.col("weight") * F.pow(F.lit(0.5), half_lives)).cast("float"))
-
-
 def _capped(events: DataFrame, newest_first: WindowSpec, max_share: float, least: int) -> DataFrame:
     """Keep as targets only the latest ones of every user, ``max_share`` of all at most; the others become context."""
     targets = F.sum((F.col("weight") > 0).cast("bigint"))

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from intentrec.examples.bins import bins_of
 from intentrec.tables import BOT_FLAG, FEATURE_VOCABULARY, SESSIONS, VOCABULARY
 
 # A context field with more values than this is closer to an id than to a feature; the most frequent ones are kept.
@@ -62,9 +63,16 @@ def extend_vocabulary(events: DataFrame, known: DataFrame | None, run_date: date
 
 
 def extend_feature_vocabulary(
-    events: DataFrame, items: DataFrame, fields: tuple[str, ...], known: DataFrame | None, run_date: date
+    events: DataFrame,
+    items: DataFrame,
+    fields: tuple[str, ...],
+    known: DataFrame | None,
+    run_date: date,
+    numeric: tuple[str, ...] = (),
 ) -> DataFrame:
     """Number the values of every event feature; values of ``known`` keep their number, new ones follow by value.
+
+    Of numeric ones bins are numbered; a field that has bins in ``known`` keeps them.
 
     Args:
         events: rows of ``timeline``.
@@ -72,11 +80,12 @@ def extend_feature_vocabulary(
         fields: names as in examples.event_features.
         known: FEATURE_VOCABULARY rows of the champion, or None.
         run_date: the night the result belongs to.
+        numeric: those of ``fields`` that are read as numbers.
 
     Returns:
         FEATURE_VOCABULARY rows; at most 1,000 values of a field, the most frequent ones, ties by value.
     """
-    values = _values_of(events, items, fields)
+    values = _values_of(events, items, tuple(field for field in fields if field not in numeric))
     counted = values.groupBy("field", "value").agg(F.count("*").alias("num"))
     frequent = Window.partitionBy("field").orderBy(F.desc("num"), "value")
     kept = counted.withColumn("place", F.row_number().over(frequent)).where(F.col("place") <= MAX_VALUES)
@@ -92,6 +101,8 @@ def extend_feature_vocabulary(
         .join(F.broadcast(sizes), "field", "left")
         .select("field", "value", (F.col("number") + F.coalesce("size", F.lit(0))).alias("value_index"))
     )
+    if numeric:
+        new = new.unionByName(bins_of(events, numeric).join(sizes, "field", "left_anti"))
     return FEATURE_VOCABULARY.conform(old.unionByName(new).select(F.lit(run_date).alias("run_date"), "*"))
 
 

@@ -71,8 +71,8 @@ class Scorer:
         self._calibrations = artifact.calibrations()
         with torch.inference_mode():
             self._vectors = self.network.items.whole()
-            self.items_VD = self._vectors.vectors_UD
-            self.bias_V = self._vectors.bias_U
+            self.items_VD = self._vectors.vectors_UD.cpu()
+            self.bias_V = None if self._vectors.bias_U is None else self._vectors.bias_U.cpu()
 
     def encode(self, histories: Histories) -> Encoded:
         """Encode every history, in the order given; histories of like length share a batch.
@@ -128,7 +128,7 @@ class Scorer:
         return nearest_BK.masked_fill(items_BK == 0, 0)
 
     def _directions(self, items_N: Tensor) -> Tensor:
-        return torch.nn.functional.normalize(self.items_VD[items_N.to(self.device)].cpu(), dim=1)
+        return torch.nn.functional.normalize(self.items_VD[items_N], dim=1)
 
     def _padded(self, histories: Histories, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         length = _padded_length(max(len(histories.items[row]) for row in chosen))

@@ -99,7 +99,7 @@ def _ages_known_since(catalogue: Catalogue) -> Tensor:
     published = catalogue.published_V[1:]
     begins, ends = published.min(), published.max()
     bounds = torch.tensor([0, *(bound for bound, _ in _AGES)], device=published.device)
-    return begins + bounds[age_buckets(ends - begins)]
+    return begins + bounds.take(age_buckets(ends - begins))  # an index would wait for the GPU in every step
 
 
 def _novelty(catalogue: Catalogue, items_BL: Tensor) -> Tensor:

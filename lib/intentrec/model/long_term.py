@@ -45,7 +45,10 @@ class LongTerm(nn.Module):
         kinds_BLK = self.categories_VK[items_BL]
         sums_BLE = F.embedding(kinds_BLK, self.categories.weight, padding_idx=0).sum(dim=2)
         counts_BL = (kinds_BLK > 0).sum(dim=2) * timeline.valid_BL
-        ages_BLL = (times_BL[:, :, None] - times_BL[:, None, :]).clamp(min=0)
+        # Ages count from the newest event with a category, not from the one that looks: shares are the same, and of a
+        # user who returns after 150 days the counts of a day's half-life would all be 0 in float32.
+        newest_BL = times_BL.masked_fill(counts_BL == 0, 0).cummax(dim=1).values
+        ages_BLL = (newest_BL[:, :, None] - times_BL[:, None, :]).clamp(min=0)
         faded_BHLL = torch.exp2(-ages_BLL[:, None] / self.half_lives_H11) * timeline.allowed_BLL[:, None]
         faded_BHLL = faded_BHLL * (counts_BL > 0)[:, None, None]
         totals_BHL = faded_BHLL @ counts_BL.to(faded_BHLL.dtype)[:, None, :, None]

@@ -98,16 +98,18 @@ def own_threads(wanted: int | None, ranks: Ranks) -> Iterator[None]:
 
 
 @contextmanager
-def repeatable() -> Iterator[None]:
-    """Let CUDA take the algorithms that give the same bits every time, where it has one; those of the CPU do."""
-    if not torch.cuda.is_available():
-        yield
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Leave random states outside as they were, and let CUDA take algorithms that give the same bits every time."""
+    if device.type == "cpu":
+        with torch.random.fork_rng([]):  # by default every rank would start every GPU of its machine
+            yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its products differ from run to run
     before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        yield
+        with torch.random.fork_rng([device]):
+            yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
 

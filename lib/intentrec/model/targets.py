@@ -4,7 +4,7 @@ B rows   L events, left-padded   D width   Q queries of an event   K labels kept
 N events with something to predict   T terms: item, then each head
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +39,12 @@ class Targets:
     actions_BL: Tensor | None
     labels: dict[str, Tensor]
     label_weights_BL: Tensor
+
+    def of_action(self, action: int) -> "Targets":
+        """Return the targets whose items are of one action alone; 0: all."""
+        if not action or self.actions_BL is None:
+            return self
+        return replace(self, items_BL=self.items_BL.masked_fill(self.actions_BL != action, 0))
 
     def weights(self, term: str) -> Tensor:
         """Return float32 [B, L]: what each event counts in the term."""
@@ -111,14 +117,16 @@ def term_losses(
     """Return float32 [T], each term's weighted sum over the batch, and what the network said.
 
     Args:
-        network: as it is; in training mode its dropout is drawn.
+        network: as it is; in training mode its dropout is drawn, and a condition on the action is told the next one.
+            Else it answers as lists are made, which nobody knows the next action of.
         batch: on the network's device.
         targets: of the batch.
         vectors: of all items, or of those that the batch, its targets and the loss need; None: of all.
         loss: of the items; the default compares with every item.
     """
     vectors = network.items.whole() if vectors is None else vectors
-    said = network(batch.items_BL, batch.times_BL, batch.features_BCL, vectors, targets.actions_BL)
+    wanted_BL = targets.actions_BL if network.training else None
+    said = network(batch.items_BL, batch.times_BL, batch.features_BCL, vectors, wanted_BL)
     losses = []
     for term in terms_of(network.shape):
         chosen_BL = targets.chosen(term)

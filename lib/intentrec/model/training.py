@@ -55,7 +55,7 @@ def run_rank(ranks: Ranks, job: TrainingJob) -> TrainingResult:
         InputError: the catalogue, the vocabulary or the model of ``warm_start`` is broken.
         SetupError: petastorm is missing, or a folder cannot be written.
     """
-    with own_threads(job.settings.threads, ranks), repeatable(), torch.random.fork_rng():
+    with own_threads(job.settings.threads, ranks), repeatable(cuda_or_cpu(ranks)):
         return _Training(ranks, job).run()
 
 

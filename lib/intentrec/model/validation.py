@@ -31,7 +31,8 @@ class Validation:
     """Figures over all ranks.
 
     Attributes:
-        item_loss: mean over weights of -ln p(next item), nats; None without targets.
+        item_loss: mean over weights of -ln p(next item), nats, where lists are made for one action of its items; None
+            without targets.
         heads: figures of every head.
         ndcg: mean over weights of 1 / log2(1 + rank) of the next item among all, 0 beyond the tenth place; None where
             it was not asked for, or without targets.
@@ -92,7 +93,7 @@ def validate(
         vectors = network.items.whole()
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
-            targets = targets_of(network.shape, catalogue, batch)
+            targets = targets_of(network.shape, catalogue, batch).of_action(network.shape.target_action)
             losses_T, said = term_losses(network, batch, targets, vectors)
             gain = losses_T.new_zeros(())
             if settings.stop_by == "ndcg":

@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 from pydantic import Field, StrictBool, StrictInt
 
+from intentrec.config.examples import ExamplesConfig
 from intentrec.config.section import Count, Section, Share
-from intentrec.config.sections import ExamplesConfig, ModelConfig, TrainingConfig
+from intentrec.config.sections import ModelConfig, TrainingConfig
 from intentrec.model.halves import multiplies_halves
 
 

@@ -1,0 +1,85 @@
+from datetime import UTC, date, datetime
+
+import pytest
+
+from intentrec.examples import Shape, Weighing, effective_share, training_sequences, weighed
+
+DAY = date(2024, 5, 1)
+ENCODED_COLUMNS = (
+    "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, action STRING, "
+    "value DOUBLE, item_index INT, weight FLOAT, features ARRAY<INT>"
+)
+
+
+def at(hour):
+    return datetime(2024, 5, 1, hour, tzinfo=UTC)
+
+
+def encoded(spark, *rows):
+    """Return events of an hour each: (item, value, weight)."""
+    whole = [
+        ("ann", False, at(hour), 0, f"e{hour}", "view", value, item, weight, [])
+        for hour, (item, value, weight) in enumerate(rows)
+    ]
+    return spark.createDataFrame(whole, ENCODED_COLUMNS)
+
+
+def weights(events, rules):
+    found = weighed(events, at(5), rules).orderBy("occurred_at")
+    assert found.schema == events.schema
+    return [row["weight"] for row in found.collect()]
+
+
+def test_nothing_changes_by_default(spark):
+    assert weights(encoded(spark, (1, 3.0, 1.0), (2, None, 5.0)), Weighing()) == [1.0, 5.0]
+
+
+def test_events_fade_by_half_in_every_half_life(spark):
+    events = encoded(spark, *[(item, None, 1.0) for item in range(1, 6)])  # at 0, 1, 2, 3 and 4 o'clock
+    rules = Weighing(half_life_days=2 / 24)
+    assert weights(events, rules) == pytest.approx([0.5**2.5, 0.25, 0.5**1.5, 0.5, 0.5**0.5])
+    rows = training_sequences(weighed(events, at(5), rules), "train", None, at(5), Shape(DAY, 8, 0)).collect()
+    assert rows[0]["weights"][-4:] == pytest.approx([0.25, 0.5**1.5, 0.5, 0.5**0.5])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # the median of 10, 20 and 30 is 20; of the one without weight nothing is counted
+        ([(10.0, 1.0), (20.0, 1.0), (30.0, 5.0), (90.0, 0.0)], [0.5, 1.0, 7.5, 0.0]),
+        # no value counts as the median, which is 20 again; 0, less, and far too much are cut
+        (
+            [(None, 2.0), (20.0, 1.0), (0.0, 1.0), (-7.0, 1.0), (400.0, 1.0), (1.0, 1.0)],
+            [2.0, 1.0, 0.1, 0.1, 10.0, 0.1],
+        ),
+        ([(None, 1.0), (0.0, 1.0)], [1.0, 1.0]),  # there is no median
+    ],
+)
+def test_events_count_by_their_value(spark, values, expected):
+    found = weights(encoded(spark, *[(1, value, weight) for value, weight in values]), Weighing(by_value=True))
+    assert found == pytest.approx(expected)
+
+
+def test_events_of_rare_items_count_more_and_all_of_them_one_in_the_mean(spark):
+    # Item 1 has four events, 2 and 3 one: 1 / sqrt(1/4) = 2; the mean over six events is (4 * 1 + 2 * 2) / 6 = 8 / 6.
+    rows = [(1, None, 1.0)] * 4 + [(2, None, 3.0), (3, None, 1.0)]
+    assert weights(encoded(spark, *rows, (2, None, 0.0)), Weighing(rarity_floor=0.1)) == pytest.approx(
+        [6 / 8] * 4 + [3 * 12 / 8, 12 / 8, 0.0]
+    )
+    # No root counts as less than 0.8: 1 / 0.8 = 1.25; the mean is (4 + 2.5) / 6.
+    mean = 6.5 / 6
+    assert weights(encoded(spark, *rows), Weighing(rarity_floor=0.8)) == pytest.approx(
+        [1 / mean] * 4 + [3 * 1.25 / mean, 1.25 / mean]
+    )
+
+
+def test_value_and_rarity_together_stay_below_ten(spark):
+    rows = [(1, 1.0, 1.0)] * 4 + [(2, 9.0, 1.0)]  # nine medians, and 2 of a mean of (4 + 2) / 5: 15, cut to 10
+    rules = Weighing(half_life_days=1e9, by_value=True, rarity_floor=0.1)
+    assert weights(encoded(spark, *rows), rules) == pytest.approx([5 / 6] * 4 + [10.0])
+
+
+def test_unequal_weights_leave_fewer_events_in_effect(spark):
+    rows = spark.createDataFrame([([0.0, 1.0, 1.0],), ([2.0],)], "weights ARRAY<FLOAT>")
+    assert effective_share(rows) == (3, pytest.approx(16 / 6 / 3))  # (1 + 1 + 2)^2 / (1 + 1 + 4), of three
+    assert effective_share(rows.limit(0)) == (0, 1.0)
