@@ -172,3 +172,9 @@ def test_another_folder_of_the_same_name_is_not_gone_on_with_and_a_wrong_one_cla
     (other / "ml.txt").write_text("1 1\n1 2\n1 3\n")
     with pytest.raises(SystemExit, match="other flags or data"):
         run(quality, "leave_one_out", other, out, "protocol.mix=[]")
+
+
+def test_a_log_that_nothing_can_be_learnt_from_is_told_in_a_line(quality, tmp_path):
+    (tmp_path / "ml.txt").write_text("".join(f"{user} {item}\n" for user in (1, 2) for item in (1, 2, 3)))
+    with pytest.raises(SystemExit, match="examples: no rows to train on"):
+        run(quality, "leave_one_out", tmp_path, tmp_path / "out.json", "protocol.mix=[]")

@@ -25,6 +25,8 @@ from protocols.rivals import rivals_for
 from protocols.rounds import Round
 from protocols.settings import DEFAULTS, QualityConfig, config_of
 
+from intentrec.errors import IntentrecError
+
 PROTOCOLS: Mapping[str, Callable[[Path, QualityConfig], Iterator[Round]]] = {
     "leave_one_out": leave_one_out.rounds,
     "session_prefixes": session_prefixes.rounds,
@@ -56,7 +58,10 @@ def main(argv: list[str] | None = None) -> int:
     result = {"benchmark": "quality", "config": values, "environment": environment(), "figures": {}}
     work = flags.out.with_suffix(".work")
     claim(work, values, flags.data)
-    _run(flags.protocol, flags.data, config, work, lambda figures: write(flags.out, result, figures))
+    try:
+        _run(flags.protocol, flags.data, config, work, lambda figures: write(flags.out, result, figures))
+    except IntentrecError as error:
+        sys.exit(f"{flags.data}: {error}")
     print(table(json.loads(flags.out.read_text())))
     return 0
 
