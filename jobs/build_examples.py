@@ -1,6 +1,7 @@
 """sessions -> vocabulary, feature_vocabulary, examples, histories, one run date."""
 
 import sys
+from datetime import timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -55,16 +56,15 @@ def _write_vocabularies(run: Run) -> None:
     events = timeline(run.warehouse.read(SESSIONS), run.cutoff.end_of(run.run_date))
     before = None if known is None else run.warehouse.read(VOCABULARY).where(known)
     run.warehouse.replace(VOCABULARY, extend_vocabulary(events, before, run.run_date), run_date=run.run_date)
-    fields, numeric = run.config.examples.event_features, run.config.examples.numeric_features
+    fields, learnt = run.config.examples.fields, run.cutoff.end_of(run.run_date - timedelta(days=_judged_days(run)))
     before = None if known is None else run.warehouse.read(FEATURE_VOCABULARY).where(known)
-    values = extend_feature_vocabulary(events, tonight(run, ITEMS), fields, before, run.run_date, numeric)
+    values = extend_feature_vocabulary(events, tonight(run, ITEMS), fields, before, run.run_date, learnt)
     run.warehouse.replace(FEATURE_VOCABULARY, values, run_date=run.run_date)
 
 
 def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]:
     """Write the three splits in one commit: train, then the validation days, then the held-out days."""
-    held_out = run.config.evaluation.holdout_days
-    validated = held_out + run.config.evaluation.validation_days
+    held_out, validated = run.config.evaluation.holdout_days, _judged_days(run)
     until = night.end(validated)
     settings = run.config.examples
     weighing = Weighing(settings.half_life_days, settings.weigh_by_value, settings.rarity_floor)
@@ -78,22 +78,32 @@ def _write_examples(run: Run, night: Night, events: DataFrame) -> dict[str, int]
         counts = {(row["split"], row["length_bucket"]): row["count"] for row in found}
         files = in_equal_files(rows, counts, run.config.training.workers)
         run.warehouse.replace(EXAMPLES, files, run_date=run.run_date)
-        if weighing != Weighing():
-            _tell_weights(run, rows.where(F.col("split") == "train"))
+        if weighing.by_value or weighing.rarity_floor is not None:
+            _tell_weights(run, rows.where(F.col("split") == "train"), weighing)
     finally:
         rows.unpersist()
     splits = ("train", "validation", "holdout")
     return {f"{name}_rows": sum(rows for (split, _), rows in counts.items() if split == name) for name in splits}
 
 
-def _tell_weights(run: Run, rows: DataFrame) -> None:
+def _tell_weights(run: Run, rows: DataFrame, weighing: Weighing) -> None:
     """Say how many events the weights leave in effect; of few, whichever they are, a training learns little."""
     num, share = effective_share(rows)
     told = f"weights leave {share:.0%} of {num} training events in effect"
+    remedies = {
+        "raise examples.rarity_floor": weighing.rarity_floor is not None,
+        "turn examples.weigh_by_value off": weighing.by_value,
+        "lengthen examples.half_life_days": weighing.half_life_days is not None,
+    }
     if share < _LEAST_IN_EFFECT:
-        run.warn(f"{told}; raise examples.rarity_floor, or turn examples.weigh_by_value off")
+        run.warn(f"{told}; {', or '.join(remedy for remedy, set_ in remedies.items() if set_)}")
     else:
         run.log(told)
+
+
+def _judged_days(run: Run) -> int:
+    """Return how many of the newest days a first model is not trained on."""
+    return run.config.evaluation.holdout_days + run.config.evaluation.validation_days
 
 
 STAGE = Stage(

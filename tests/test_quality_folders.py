@@ -178,3 +178,45 @@ def test_a_log_that_nothing_can_be_learnt_from_is_told_in_a_line(quality, tmp_pa
     (tmp_path / "ml.txt").write_text("".join(f"{user} {item}\n" for user in (1, 2) for item in (1, 2, 3)))
     with pytest.raises(SystemExit, match="examples: no rows to train on"):
         run(quality, "leave_one_out", tmp_path, tmp_path / "out.json", "protocol.mix=[]")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "make", "sets"),
+    [
+        ("hourly", lambda folder: clicks(folder, num_days=1), ("protocol.popularity_hours=[1]",)),
+        ("nightly", lambda folder: clicks(folder, num_days=1), ("protocol.popularity_hours=[1]",)),
+        ("periods", lambda folder: weeks(folder, packed=False), ("protocol.rounds=[100]",)),
+        ("hourly", clicks, ("protocol.popularity_hours=[1]", "protocol.rounds=[100]")),
+    ],
+)
+def test_a_folder_without_any_round_is_told_in_a_line(quality, tmp_path, protocol, make, sets):
+    make(tmp_path)
+    with pytest.raises(SystemExit, match="there is no round that has a list to judge"):
+        run(quality, protocol, tmp_path, tmp_path / "out.json", "protocol.mix=[]", *sets)
+
+
+def test_the_first_day_and_the_first_hours_may_be_without_lists(rounds, tmp_path):
+    hours = rounds("hourly", clicks(tmp_path, quiet=(24, 25)), *LITTLE, "protocol.rounds=[0, 1, 2, 3, 4]")
+    assert [(one.name[-1], one.fits, one.learn is None) for one in hours] == [
+        ("2", True, False), ("3", True, True), ("4", False, True),
+    ]  # fmt: skip
+    nights = tmp_path / "nights"
+    nights.mkdir()
+    days = rounds("nightly", clicks(nights, ("p", 49, "cd", None), num_days=3, quiet=range(24, 48)), *LITTLE)
+    assert [(one.name, one.learn is None) for one in days] == [("day_02", False)]
+
+
+def test_lines_are_read_as_they_are(quality, tmp_path):
+    (tmp_path / "ml.txt").write_text('1 "a extra\n1 b\n\n1 "a\n')
+    log = quality.leave_one_out.rated_items(tmp_path, 1)
+    assert (log.items, log.item_N.tolist()) == (('"a', "b"), [1, 2, 1])
+    (tmp_path / "ml.txt").write_text("1 a\n1\n")
+    with pytest.raises(SystemExit, match=r"ml\.txt: line 2: wanted two names, user and item, is '1'"):
+        quality.leave_one_out.rated_items(tmp_path, 1)
+
+
+def test_interactions_follow_each_other_by_parts_of_a_second(quality, tmp_path):
+    rows = ("user_id:token\titem_id:token\trating:float\ttimestamp:float", "1\tb\t5\t10.9", "1\ta\t5\t10.1")
+    (tmp_path / "ml.inter").write_text("\n".join(rows) + "\n")
+    log = quality.leave_one_out.rated_items(tmp_path, 1)
+    assert (log.items, log.time_N.tolist()) == (("a", "b"), [10, 10])

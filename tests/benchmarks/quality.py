@@ -59,16 +59,19 @@ def main(argv: list[str] | None = None) -> int:
     work = flags.out.with_suffix(".work")
     claim(work, values, flags.data)
     try:
-        _run(flags.protocol, flags.data, config, work, lambda figures: write(flags.out, result, figures))
+        done = _run(flags.protocol, flags.data, config, work, lambda figures: write(flags.out, result, figures))
     except IntentrecError as error:
         sys.exit(f"{flags.data}: {error}")
+    if not done:
+        sys.exit(f"{flags.data}: there is no round that has a list to judge")
     print(table(json.loads(flags.out.read_text())))
     return 0
 
 
 def _run(
     protocol: str, data: Path, config: QualityConfig, work: Path, write: Callable[[dict[str, float]], None]
-) -> None:
+) -> bool:
+    """Return whether there was a round that has a list to judge."""
     sizes = config.protocol.k
     done = {}
     learner: Learner | None = None
@@ -101,6 +104,7 @@ def _run(
         _LOG.info(
             "%s: %s %.4f, network alone %.4f, %s %.4f", one.name, key, own["model"], own["network"], best[1], best[0]
         )
+    return bool(done)
 
 
 def flat(config: QualityConfig) -> dict[str, object]:

@@ -1,11 +1,12 @@
 """Bounds of the section examples, and which features may be numbers."""
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from intentrec.config import ExamplesConfig
+from intentrec.config import ExamplesConfig, column_of_number
 
 
 @pytest.mark.parametrize(
@@ -31,12 +32,22 @@ def test_the_least_of_every_key_is_accepted() -> None:
     assert ExamplesConfig.model_validate(least).model_dump(include=set(least)) == least
 
 
-@pytest.mark.parametrize("name", ["price", "action", "categories"])
-def test_what_is_read_as_a_number_is_a_feature(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"wanted context columns, or value, .*, is '{name}'"):
-        ExamplesConfig.model_validate({"numeric_features": [name]})
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"numeric_features": ["action"]}, "wanted value, or context columns, is 'action'"),
+        ({"numeric_features": ["price", "categories"]}, "wanted value, or context columns, is 'categories'"),
+        ({"numeric_features": ["price", "price"]}, "numeric_features: wanted each name once, 'price' is there 2 times"),
+        ({"event_features": ["action", "action"]}, "event_features: wanted each name once, 'action' is there 2 times"),
+        ({"event_features": ["number(price)"]}, "is what a number is called; add it to numeric_features"),
+    ],
+)
+def test_features_have_names_of_their_own(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        ExamplesConfig.model_validate(values)
 
 
-def test_context_columns_and_the_value_may_be_numbers() -> None:
-    features = {"event_features": ["action", "price", "value"], "numeric_features": ["price", "value"]}
-    assert ExamplesConfig.model_validate(features).numeric_features == ("price", "value")
+def test_a_context_column_may_be_a_word_and_a_number() -> None:
+    features = {"event_features": ["action", "price"], "numeric_features": ["price", "value"]}
+    assert ExamplesConfig.model_validate(features).fields == ("action", "price", "number(price)", "number(value)")
+    assert [column_of_number(field) for field in ("price", "number(price)")] == [None, "price"]

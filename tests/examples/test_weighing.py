@@ -45,14 +45,17 @@ def test_events_fade_by_half_in_every_half_life(spark):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        # the median of 10, 20 and 30 is 20; of the one without weight nothing is counted
-        ([(10.0, 1.0), (20.0, 1.0), (30.0, 5.0), (90.0, 0.0)], [0.5, 1.0, 7.5, 0.0]),
-        # no value counts as the median, which is 20 again; 0, less, and far too much are cut
+        # The median of 10, 20 and 30 is 20, of the one without weight nothing is counted: 0.5, 1 and 5 * 1.5 are 9,
+        # where the weights were 7.
+        ([(10.0, 1.0), (20.0, 1.0), (30.0, 5.0), (90.0, 0.0)], [0.5 * 7 / 9, 7 / 9, 7.5 * 7 / 9, 0.0]),
+        # No value counts as the median, which is 20 again; 0, less, and far too much are cut: 2 + 1 + 0.1 + 0.1 + 10
+        # + 0.1 are 13.3, where the weights were 7.
         (
             [(None, 2.0), (20.0, 1.0), (0.0, 1.0), (-7.0, 1.0), (400.0, 1.0), (1.0, 1.0)],
-            [2.0, 1.0, 0.1, 0.1, 10.0, 0.1],
+            [part * 7 / 13.3 for part in (2.0, 1.0, 0.1, 0.1, 10.0, 0.1)],
         ),
         ([(None, 1.0), (0.0, 1.0)], [1.0, 1.0]),  # there is no median
+        ([(3.0, 0.0)], [0.0]),  # nothing counts
     ],
 )
 def test_events_count_by_their_value(spark, values, expected):
@@ -61,25 +64,25 @@ def test_events_count_by_their_value(spark, values, expected):
 
 
 def test_events_of_rare_items_count_more_and_all_of_them_one_in_the_mean(spark):
-    # Item 1 has four events, 2 and 3 one: 1 / sqrt(1/4) = 2; the mean over six events is (4 * 1 + 2 * 2) / 6 = 8 / 6.
-    rows = [(1, None, 1.0)] * 4 + [(2, None, 3.0), (3, None, 1.0)]
+    # Item 1 has four events, 2 and 3 one: 1 / sqrt(1/4) = 2; 4 * 1 + 2 * 2 + 3 * 2 are 14, where the weights were 9.
+    rows = [(1, None, 1.0)] * 4 + [(2, None, 2.0), (3, None, 3.0)]
     assert weights(encoded(spark, *rows, (2, None, 0.0)), Weighing(rarity_floor=0.1)) == pytest.approx(
-        [6 / 8] * 4 + [3 * 12 / 8, 12 / 8, 0.0]
+        [9 / 14] * 4 + [4 * 9 / 14, 6 * 9 / 14, 0.0]
     )
-    # No root counts as less than 0.8: 1 / 0.8 = 1.25; the mean is (4 + 2.5) / 6.
-    mean = 6.5 / 6
+    # No root counts as less than 0.8: 1 / 0.8 = 1.25; 4 + 5 * 1.25 are 10.25.
     assert weights(encoded(spark, *rows), Weighing(rarity_floor=0.8)) == pytest.approx(
-        [1 / mean] * 4 + [3 * 1.25 / mean, 1.25 / mean]
+        [9 / 10.25] * 4 + [2.5 * 9 / 10.25, 3.75 * 9 / 10.25]
     )
 
 
-def test_value_and_rarity_together_stay_below_ten(spark):
-    rows = [(1, 1.0, 1.0)] * 4 + [(2, 9.0, 1.0)]  # nine medians, and 2 of a mean of (4 + 2) / 5: 15, cut to 10
+def test_value_and_rarity_together_stay_below_ten_before_all_are_scaled(spark):
+    rows = [(1, 1.0, 1.0)] * 4 + [(2, 9.0, 1.0)]  # nine medians, and rare by 2: 18, cut to 10; in all 14 for 5
     rules = Weighing(half_life_days=1e9, by_value=True, rarity_floor=0.1)
-    assert weights(encoded(spark, *rows), rules) == pytest.approx([5 / 6] * 4 + [10.0])
+    assert weights(encoded(spark, *rows), rules) == pytest.approx([5 / 14] * 4 + [50 / 14])
 
 
 def test_unequal_weights_leave_fewer_events_in_effect(spark):
-    rows = spark.createDataFrame([([0.0, 1.0, 1.0],), ([2.0],)], "weights ARRAY<FLOAT>")
+    # The first of a row's events has nothing before it, so it is no target: [0, 0, 1, 1, 1] has two, [3, 2] one.
+    rows = spark.createDataFrame([([0.0, 0.0, 1.0, 1.0, 1.0], 3), ([3.0, 2.0], 2)], "weights ARRAY<FLOAT>, length INT")
     assert effective_share(rows) == (3, pytest.approx(16 / 6 / 3))  # (1 + 1 + 2)^2 / (1 + 1 + 4), of three
     assert effective_share(rows.limit(0)) == (0, 1.0)

@@ -103,8 +103,11 @@ def _no_value(place: Path) -> Any:
 
 
 def _value_as_a_number(place: Path) -> Any:
-    features = ("examples.event_features=[action, value]", "examples.numeric_features=[value]")
-    return inputs.check_inputs(config_at(place, *features), DAY).findings
+    return inputs.check_inputs(config_at(place, "examples.numeric_features=[value]"), DAY).findings
+
+
+def _no_number(place: Path) -> Any:
+    return inputs.check_inputs(config_at(place, "examples.numeric_features=[price]"), DAY).findings
 
 
 def _damaged(place: Path) -> Any:
@@ -192,7 +195,8 @@ def _port(place: Path) -> Any:
         (_no_file, "no file matches", "correct the path", 2),
         (_feature, "colour is no context column", "add it to input.events context", 2),
         (_no_value, "no input.events has a column for value", "add value to input.events columns", 2),
-        (_value_as_a_number, "value is no context column", "add it to input.events context", 2),
+        (_value_as_a_number, "so no event has that number", "add value to input.events columns", 2),
+        (_no_number, "examples.numeric_features: price is no context column", "or take one of", 2),
         (_damaged, "the name says packed", "deliver it again", 2),
         (_no_folder, "is no folder", "name a folder with the key warehouse", 7),
         (_slots, "training.workers 4, but local[2] has 2 slots", "set training.workers to 2", 2),

@@ -57,3 +57,10 @@ def test_without_an_encoder_and_anything_else_to_read_an_event_is_its_item_vecto
     assert list(EventFusion(shape, CATALOGUE).parameters()) == []
     torch.testing.assert_close(fused(shape=shape)[0, 1:], torch.ones(2, 8))
     assert fused(shape=shape)[0, 0].abs().sum() == 0  # padding
+
+
+@pytest.mark.parametrize("name", ["type", "items", "page.kind", "number(price)"])
+def test_a_context_column_may_be_called_anything(name):
+    shape = preset_shape("intent", 3, [Field(name, 2), Field("categories", 2, columns=2)], width=8)
+    before, after = fused(shape=shape), fused(("features_BCL", (0, 0, 2), 1), shape)
+    assert not torch.allclose(before[:, 2], after[:, 2])

@@ -95,6 +95,16 @@ def test_a_condition_on_the_action_is_not_told_the_next_one_and_a_wanted_one_is_
     assert found == pytest.approx(-sum(log_p_LI[places[item], item - 1].item() for item in judged) / len(judged))
 
 
+def test_all_items_are_judged_where_none_is_of_the_wanted_action():
+    shape = preset_shape("intent", 3, [Field("action", 3)], width=8, condition_on_action=True, target_action=3)
+    network = IntentNetwork(shape, CATALOGUE).eval()
+    batch = batch_of([2, 3, 2, 1], [100, 200, 300, 400], [1.0, 1.0, 1.0, 1.0], [1, 2, 1, 2])
+    found = validate(network, CATALOGUE, [batch], {"action": 0, "novelty": 0, "item_age": 0}).item_loss
+    said = network(batch.items_BL, batch.times_BL, batch.features_BCL)
+    log_p_LI = (said.queries_BLQD[0, :, 0] @ network.items.whole().vectors_UD[1:].T).log_softmax(dim=1)
+    assert found == pytest.approx(-sum(log_p_LI[place, item - 1].item() for place, item in enumerate([3, 2, 1])) / 3)
+
+
 def test_nothing_to_judge_gives_no_figure_and_no_error():
     judged = validate(network_that_says([0.5, 0.5]), CATALOGUE, [], {"action": 0, "novelty": 0, "item_age": 0})
     assert judged.item_loss is None

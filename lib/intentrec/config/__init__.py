@@ -1,6 +1,6 @@
 """The only declaration of parameters: one YAML file -> one typed, frozen Config."""
 
-from intentrec.config.examples import ExamplesConfig
+from intentrec.config.examples import ExamplesConfig, column_of_number
 from intentrec.config.guards import ChecksConfig, GateConfig, MonitoringConfig
 from intentrec.config.inputs import Action, Derived, EventSource, InputConfig, RulesSource, Snapshot, VolumeConfig
 from intentrec.config.keeping import ErasureConfig, MaintenanceConfig
@@ -45,6 +45,7 @@ __all__ = [
     "SparkConfig",
     "TrainingConfig",
     "VolumeConfig",
+    "column_of_number",
     "config_hash",
     "cutoff_of",
     "is_catalog",

@@ -51,17 +51,25 @@ def check_inputs(config: Config, run_date: date) -> SeenLogs:
 
 
 def _features(config: Config) -> Iterator[Finding]:
-    known = {"action", "categories", *(key for source in config.input.events for key in source.context)}
-    valued = any("value" in source.columns for source in config.input.events)
-    if valued and "value" in config.examples.numeric_features:
-        known.add("value")
-    if config.examples.weigh_by_value and not valued:
+    context = {key for source in config.input.events for key in source.context}
+    asked = {
+        "event_features": (config.examples.event_features, context | {"action", "categories"}),
+        "numeric_features": (config.examples.numeric_features, context | {"value"}),
+    }
+    for key, (features, known) in asked.items():
+        unknown = [feature for feature in features if feature not in known]
+        if unknown:
+            found = f"examples.{key}: {', '.join(unknown)} is no context column"
+            remedy = f"add it to input.events context, or take one of {', '.join(sorted(known))}"
+            yield misconfigured("config", found, remedy)
+    if any("value" in source.columns for source in config.input.events):
+        return
+    remedy = "add value to input.events columns, or take it out"
+    if config.examples.weigh_by_value:
         found = "examples.weigh_by_value: no input.events has a column for value, so all events count alike"
-        yield misconfigured("config", found, "add value to input.events columns, or take the key out")
-    unknown = [feature for feature in config.examples.event_features if feature not in known]
-    if unknown:
-        found = f"examples.event_features: {', '.join(unknown)} is no context column"
-        remedy = f"add it to input.events context, or take one of {', '.join(sorted(known))}"
+        yield misconfigured("config", found, remedy)
+    if "value" in config.examples.numeric_features:
+        found = "examples.numeric_features: no input.events has a column for value, so no event has that number"
         yield misconfigured("config", found, remedy)
 
 

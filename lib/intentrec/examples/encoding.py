@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from intentrec.config import column_of_number
 from intentrec.examples.bins import begins_of, bin_at, number_of
 from intentrec.examples.vocabularies import context_value
 
@@ -15,16 +16,14 @@ class Encoding:
     """How events become numbers.
 
     Attributes:
-        fields: as examples.event_features.
+        fields: names of ``ExamplesConfig.fields``.
         max_categories: of an item; further ones are left out.
         weights: action: weight as a training target; None: every event weighs 1.
-        numeric: as examples.numeric_features.
     """
 
     fields: tuple[str, ...]
     max_categories: int
     weights: Mapping[str, float] | None = None
-    numeric: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -108,7 +107,7 @@ def _with_features(events: DataFrame, features: DataFrame, encoding: Encoding) -
         if field == "categories":
             parts.append(F.coalesce("categories", F.array_repeat(F.lit(0), encoding.max_categories)))
             continue
-        if field in encoding.numeric:
+        if column_of_number(field) is not None:
             begins = f"begins_{position}"
             events = events.crossJoin(F.broadcast(begins_of(features, field, begins)))
             parts.append(F.array(bin_at(number_of(field), F.col(begins))))

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from intentrec.config import column_of_number
 from intentrec.examples.bins import bins_of
 from intentrec.tables import BOT_FLAG, FEATURE_VOCABULARY, SESSIONS, VOCABULARY
 
@@ -68,23 +69,25 @@ def extend_feature_vocabulary(
     fields: tuple[str, ...],
     known: DataFrame | None,
     run_date: date,
-    numeric: tuple[str, ...] = (),
+    until: datetime | None = None,
 ) -> DataFrame:
     """Number the values of every event feature; values of ``known`` keep their number, new ones follow by value.
 
-    Of numeric ones bins are numbered; a field that has bins in ``known`` keeps them.
+    Of numbers bins are numbered, from events that no bot made; a field that has bins in ``known`` keeps them.
 
     Args:
         events: rows of ``timeline``.
         items: ITEMS rows of the run date; the source of the field ``categories``.
-        fields: names as in examples.event_features.
+        fields: names of ``ExamplesConfig.fields``.
         known: FEATURE_VOCABULARY rows of the champion, or None.
         run_date: the night the result belongs to.
-        numeric: those of ``fields`` that are read as numbers.
+        until: aware; bins are cut from the events before it; None: from all.
 
     Returns:
-        FEATURE_VOCABULARY rows; at most 1,000 values of a field, the most frequent ones, ties by value.
+        FEATURE_VOCABULARY rows; at most 1,000 values of a field, the most frequent ones, ties by value; at most 16
+        bins of a number.
     """
+    numeric = [field for field in fields if column_of_number(field) is not None]
     values = _values_of(events, items, tuple(field for field in fields if field not in numeric))
     counted = values.groupBy("field", "value").agg(F.count("*").alias("num"))
     frequent = Window.partitionBy("field").orderBy(F.desc("num"), "value")
@@ -101,8 +104,12 @@ def extend_feature_vocabulary(
         .join(F.broadcast(sizes), "field", "left")
         .select("field", "value", (F.col("number") + F.coalesce("size", F.lit(0))).alias("value_index"))
     )
-    if numeric:
-        new = new.unionByName(bins_of(events, numeric).join(sizes, "field", "left_anti"))
+    uncut = sorted({*numeric} - {row["field"] for row in sizes.collect()}) if numeric else []
+    if uncut:
+        learnt = events.where(
+            ~F.col("by_bot") & (F.lit(True) if until is None else F.col("occurred_at") < F.lit(until))
+        )
+        new = new.unionByName(bins_of(learnt, uncut))
     return FEATURE_VOCABULARY.conform(old.unionByName(new).select(F.lit(run_date).alias("run_date"), "*"))
 
 

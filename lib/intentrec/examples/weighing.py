@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-
-from intentrec.examples.bins import three_digits
 
 _LEAST, _MOST = 0.1, 10.0  # what value and rarity together may make of an event
 _SHARE = "decimal(28,9)"  # sums of doubles depend on the order of rows
@@ -34,25 +32,19 @@ class Weighing:
 def weighed(events: DataFrame, until: datetime, rules: Weighing) -> DataFrame:
     """Change the weights of events; what has no weight keeps none.
 
-    Value and rarity are counted among the events that have a weight. Of their value events count the share of the
-    median one, those without a value as the median; rarity counts 1 in the mean; the product lies between 0.1 and 10.
+    An event counts its value's share of the median value (1 without a value) times what its item's rarity counts,
+    within 0.1 and 10 and then scaled so that value and rarity leave the sum of all weights as it was: what was counted
+    from other days, or not at all, stays on the same scale.
 
     Args:
         events: rows of ``encode``.
         until: aware; no event lies at or after it.
         rules: what counts.
     """
-    columns, factors = events.columns, list[Column]()
-    if rules.by_value:
-        events = _with_median(events)
-        factors.append(F.coalesce(F.col("value") / F.col("median"), F.lit(1.0)))
-    if rules.rarity_floor is not None:
-        events = _with_rarity(events, rules.rarity_floor)
-        factors.append(F.coalesce("rarity", F.lit(1.0)))
-    weight = F.col("weight")
-    if factors:
-        product = factors[0] if len(factors) == 1 else factors[0] * factors[1]
-        weight *= F.least(F.greatest(product, F.lit(_LEAST)), F.lit(_MOST))
+    columns, weight = events.columns, F.col("weight")
+    if rules.by_value or rules.rarity_floor is not None:
+        events = _with_share(events, rules)
+        weight *= F.col("share")
     if rules.half_life_days is not None:
         age_us = F.unix_micros(F.lit(until)) - F.unix_micros("occurred_at")
         weight *= F.pow(F.lit(0.5), age_us / F.lit(rules.half_life_days * 86400e6))
@@ -64,26 +56,42 @@ def effective_share(rows: DataFrame) -> tuple[int, float]:
 
     Source: Kish, Survey Sampling (1965), section 11.7: (sum of weights)^2 / sum of squares.
     """
+    after_first = F.slice("weights", F.size("weights") - F.col("length") + 2, F.col("length") - 1)
+    weights = rows.select(F.explode(after_first).alias("weight")).where("weight > 0")
+    square = (F.col("weight").cast("double") * F.col("weight")).cast(_SHARE)
+    sums = (F.sum(F.col("weight").cast(_SHARE)).alias("sum"), F.sum(square).alias("squares"))
+    (row,) = weights.agg(F.count("*").alias("num"), *sums).collect()
+    return row.num, float(row["sum"]) ** 2 / float(row.squares) / row.num if row.num and row.squares else 1.0
+
+
+def _with_share(events: DataFrame, rules: Weighing) -> DataFrame:
+    """Add the column share: what value and rarity make of an event, 1 in the mean over all weights."""
+    counting, product = events.where(F.col("weight") > 0), F.lit(1.0)
+    if rules.by_value:
+        events = events.crossJoin(F.broadcast(_median(counting)))
+        product *= F.coalesce(F.col("value") / F.col("median"), F.lit(1.0))
+    if rules.rarity_floor is not None:
+        events = events.join(F.broadcast(_rarity(counting, rules.rarity_floor)), "item_index", "left")
+        product *= F.coalesce("rarity", F.lit(1.0))
+    events = events.withColumn("product", F.least(F.greatest(product, F.lit(_LEAST)), F.lit(_MOST)))
     weight = F.col("weight").cast("double")
-    weights = rows.select(F.explode("weights").alias("weight")).where("weight > 0")
-    found = weights.agg(F.count("*").alias("num"), F.sum(weight).alias("sum"), F.sum(weight * weight).alias("squares"))
-    (row,) = found.collect()
-    return row.num, row["sum"] ** 2 / row.squares / row.num if row.num else 1.0
+    sums = F.sum((weight * F.col("product")).cast(_SHARE)), F.sum(weight.cast(_SHARE))
+    mean = events.where(weight > 0).agg((sums[0] / sums[1]).cast("double").alias("mean"))
+    return events.crossJoin(F.broadcast(mean)).withColumn("share", F.col("product") / F.coalesce("mean", F.lit(1.0)))
 
 
-def _with_median(events: DataFrame) -> DataFrame:
-    """Add the column median: of the values above 0 of events that have a weight; null where there is none."""
-    valued = events.where((F.col("weight") > 0) & (F.col("value") > 0) & (F.col("value") < float("inf")))
-    return events.crossJoin(F.broadcast(valued.agg(F.median(three_digits(F.col("value"))).alias("median"))))
+def _median(events: DataFrame) -> DataFrame:
+    """Return one row: median, of the values above 0, null where there is none.
+
+    Of values of three digits: an exact median keeps every value that differs, of these some 100,000 at most.
+    """
+    valued = events.where((F.col("value") > 0) & (F.col("value") < float("inf")))
+    return valued.agg(F.median(F.format_string("%.2e", "value").cast("double")).alias("median"))
 
 
-def _with_rarity(events: DataFrame, floor: float) -> DataFrame:
-    """Add the column rarity, 1 in the mean over events that have a weight; null for other items."""
-    counted = events.where(F.col("weight") > 0).groupBy("item_index").agg(F.count("*").alias("num"))
+def _rarity(events: DataFrame, floor: float) -> DataFrame:
+    """Return item_index, rarity: 1 / the root of an item's share of the most frequent item's events."""
+    counted = events.groupBy("item_index").agg(F.count("*").alias("num"))
     most = counted.agg(F.max("num").alias("most"))
-    rare = 1 / F.greatest(F.sqrt(F.col("num") / F.col("most")), F.lit(floor))
-    items = counted.crossJoin(F.broadcast(most)).select("item_index", "num", rare.alias("rare"))
-    total = F.sum(F.col("num") * F.col("rare").cast(_SHARE)) / F.sum("num")
-    mean = items.agg(total.cast("double").alias("mean"))
-    rarity = items.crossJoin(F.broadcast(mean)).select("item_index", (F.col("rare") / F.col("mean")).alias("rarity"))
-    return events.join(F.broadcast(rarity), "item_index", "left")
+    rarity = 1 / F.greatest(F.sqrt(F.col("num") / F.col("most")), F.lit(floor))
+    return counted.crossJoin(F.broadcast(most)).select("item_index", rarity.alias("rarity"))

@@ -24,7 +24,7 @@ def night_of(run: Run) -> Night:
     """Read what the run date sees; ``vocabulary`` and ``feature_vocabulary`` must have been written."""
     settings, actions = run.config.examples, run.config.input.actions
     weights = None if actions is None else {name: action.weight for name, action in actions.items()}
-    encoding = Encoding(settings.event_features, settings.max_categories, weights, settings.numeric_features)
+    encoding = Encoding(settings.fields, settings.max_categories, weights)
     return Night(
         run_date=run.run_date,
         cutoff=run.cutoff,

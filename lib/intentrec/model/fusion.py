@@ -37,7 +37,7 @@ class EventFusion(nn.Module):
         read = shape.fields if shape.read_features else ()
         self.item_scale = math.sqrt(shape.width)
         small = partial(_small_table, width=field_width, std=_STD * self.item_scale)
-        self.fields = nn.ModuleDict({field.name: small(field.num_values + 1, empty=0) for field in read})
+        self.fields = nn.ModuleDict({_key(field.name): small(field.num_values + 1, empty=0) for field in read})
         sizes = {"hour": _HOURS, "pause": NUM_PAUSES + 1, "age": NUM_AGES + 1} if shape.read_time else {}
         self.times = nn.ModuleDict({name: small(size, empty=None) for name, size in sizes.items()})
         inputs = shape.width + field_width * (len(self.fields) + len(self.times))
@@ -58,8 +58,8 @@ class EventFusion(nn.Module):
             alone_BLD: Tensor = self.dropout(item_BLD) * valid_BL1
             return alone_BLD
         parts = [item_BLD * self.item_scale]
-        for name, table in self.fields.items():
-            parts.append(table(features_BCL[:, self.shape.columns_of(name)]).sum(dim=1))
+        for field in self.shape.fields if len(self.fields) else ():
+            parts.append(self.fields[_key(field.name)](features_BCL[:, self.shape.columns_of(field.name)]).sum(dim=1))
         for name, table in self.times.items():
             parts.append(table(self._clock(name, ids_BL, times_BL)))
         joined_BLD = self.dropout(self.norm(self.joined(torch.cat(parts, dim=-1))))
@@ -74,6 +74,12 @@ class EventFusion(nn.Module):
             return age_buckets(times_BL - self.published_V[ids_BL]).add(1).masked_fill(ids_BL == 0, 0)
         before_BL = F.pad(times_BL[:, :-1], (1, 0))
         return pause_buckets(times_BL - before_BL).add(1).masked_fill(before_BL == 0, 0)
+
+
+def _key(name: str) -> str:
+    """Return what a context column is called among modules: torch refuses dots, and its own words, as "type" is."""
+    own = not name or "." in name or hasattr(nn.ModuleDict(), name)
+    return f"({name.replace('.', ':')})" if own else name
 
 
 def _small_table(size: int, width: int, std: float, empty: int | None) -> nn.Embedding:

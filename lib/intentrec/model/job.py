@@ -199,7 +199,7 @@ class EpochFigures:
     validation_ndcg: float | None = None
 
     def badness(self, by: str) -> float | None:
-        """Return what chooses the epoch, less being better; None without validation rows."""
+        """Return what chooses the epoch, less being better; None where nothing could be judged."""
         if by == "loss" or self.validation_ndcg is None:
             return self.validation_loss
         return -self.validation_ndcg

@@ -13,6 +13,7 @@ from intentrec.model.shape import Catalogue, NetworkShape
 HALF_LIVES = (1.0, 7.0, 30.0, 180.0)  # days
 _DAY_S = 86400
 _STD = 0.1
+_LONG_AGO = torch.iinfo(torch.int64).min // 2
 
 
 class LongTerm(nn.Module):
@@ -47,7 +48,7 @@ class LongTerm(nn.Module):
         counts_BL = (kinds_BLK > 0).sum(dim=2) * timeline.valid_BL
         # Ages count from the newest event with a category, not from the one that looks: shares are the same, and of a
         # user who returns after 150 days the counts of a day's half-life would all be 0 in float32.
-        newest_BL = times_BL.masked_fill(counts_BL == 0, 0).cummax(dim=1).values
+        newest_BL = times_BL.masked_fill(counts_BL == 0, _LONG_AGO).cummax(dim=1).values
         ages_BLL = (newest_BL[:, :, None] - times_BL[:, None, :]).clamp(min=0)
         faded_BHLL = torch.exp2(-ages_BLL[:, None] / self.half_lives_H11) * timeline.allowed_BLL[:, None]
         faded_BHLL = faded_BHLL * (counts_BL > 0)[:, None, None]

@@ -31,8 +31,8 @@ class Validation:
     """Figures over all ranks.
 
     Attributes:
-        item_loss: mean over weights of -ln p(next item), nats, where lists are made for one action of its items; None
-            without targets.
+        item_loss: mean over weights of -ln p(next item), nats; where lists are made for one action, of its items alone
+            if there are any; None without targets.
         heads: figures of every head.
         ndcg: mean over weights of 1 / log2(1 + rank) of the next item among all, 0 beyond the tenth place; None where
             it was not asked for, or without targets.
@@ -87,28 +87,33 @@ def validate(
     device = next(network.parameters()).device
     training = network.training
     network.eval()
-    item_sums = torch.zeros(3, dtype=torch.float64, device=device)
+    action = network.shape.target_action
+    item_sums = torch.zeros(2 if action else 1, 3, dtype=torch.float64, device=device)  # of all, of the action
     head_sums = {head: torch.zeros(4, dtype=torch.float64, device=device) for head in network.shape.heads}
     with torch.inference_mode(), mixed_precision(device, settings.precision):
         vectors = network.items.whole()
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
-            targets = targets_of(network.shape, catalogue, batch).of_action(network.shape.target_action)
-            losses_T, said = term_losses(network, batch, targets, vectors)
-            gain = losses_T.new_zeros(())
-            if settings.stop_by == "ndcg":
-                chosen_BL = targets.chosen(ITEM)
-                gains_N = next_item_gains(said.queries_BLQD[chosen_BL], vectors, targets.items_BL[chosen_BL])
-                gain = (gains_N * targets.weights(ITEM)[chosen_BL]).sum()
-            item_sums += torch.stack([losses_T[0].double(), term_weights(network.shape, targets)[0], gain.double()])
+            targets = targets_of(network.shape, catalogue, batch)
+            for sums, some in zip(item_sums, (targets, targets.of_action(action)), strict=False):
+                losses_T, said = term_losses(network, batch, some, vectors)
+                gain = losses_T.new_zeros(())
+                if settings.stop_by == "ndcg":
+                    chosen_BL = some.chosen(ITEM)
+                    gains_N = next_item_gains(said.queries_BLQD[chosen_BL], vectors, some.items_BL[chosen_BL])
+                    gain = (gains_N * some.weights(ITEM)[chosen_BL]).sum()
+                sums += torch.stack([losses_T[0].double(), term_weights(network.shape, some)[0], gain.double()])
             for head, sums in head_sums.items():
                 chosen_BL = targets.chosen(head)
                 labels_NK = targets.labels[head][chosen_BL]
                 sums += _head_sums(said.head_logits[head][chosen_BL], labels_NK, majority[head])
     network.train(training)
-    summed = ranks.sum(torch.cat([item_sums, *head_sums.values()])).tolist()
-    heads = {head: _figures(summed[3 + 4 * at : 7 + 4 * at]) for at, head in enumerate(head_sums)}
-    loss, weight, gain = summed[:3]
+    summed = ranks.sum(torch.cat([*item_sums, *head_sums.values()])).tolist()
+    first = item_sums.numel()
+    heads = {head: _figures(summed[first + 4 * at : first + 4 * at + 4]) for at, head in enumerate(head_sums)}
+    loss, weight, gain = summed[first - 3 : first]
+    if not weight:  # of the action that lists are made for
+        loss, weight, gain = summed[:3]
     if not weight:
         return Validation(None, heads)
     return Validation(loss / weight, heads, gain / weight if settings.stop_by == "ndcg" else None)

@@ -151,8 +151,8 @@ FEATURE_VOCABULARY = Table(
     checks={"index_from_one": "value_index > 0"},
     columns="""
         run_date     DATE    NOT NULL  COMMENT 'the night it belongs to',
-        field        STRING  NOT NULL  COMMENT 'one of examples.event_features',
-        value        STRING  NOT NULL  COMMENT 'as in events or items',
+        field        STRING  NOT NULL  COMMENT 'one of examples.event_features, or number(NAME) for one of examples.numeric_features',
+        value        STRING  NOT NULL  COMMENT 'as in events or items; of numbers the least of a bin, as >= 5.0',
         value_index  INT     NOT NULL  COMMENT 'from 1 without holes within a field; 0 is padding and unknown'
     """,
 )
@@ -172,7 +172,7 @@ EXAMPLES = Table(
         items          ARRAY<INT>     NOT NULL  COMMENT 'item_index, oldest first, padded with 0 on the left',
         times          ARRAY<BIGINT>  NOT NULL  COMMENT 'UTC, seconds since 1970, padded with 0 on the left',
         weights        ARRAY<FLOAT>   NOT NULL  COMMENT 'weight of the event as a target; 0: context only',
-        features       ARRAY<INT>     NOT NULL  COMMENT 'value_index of each column of examples.event_features, one column after the other, each length_bucket long'
+        features       ARRAY<INT>     NOT NULL  COMMENT 'value_index of each column of examples.event_features and numeric_features, one column after the other, each length_bucket long'
     """,
 )
 HISTORIES = Table(

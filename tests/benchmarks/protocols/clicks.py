@@ -141,16 +141,16 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
     clicks = Clicks(folder, config)
     first, end = int(clicks.bounds[max(1, len(clicks.bounds) - 5)]), int(clicks.bounds[-1])
     starts = range(first, end, HOUR_S)
-    wanted = range(len(starts)) if config.protocol.rounds is None else sorted(config.protocol.rounds)
-    fresh, learnt = True, 0
-    for place, number in enumerate(wanted):
+    wanted = range(len(starts)) if config.protocol.rounds is None else config.protocol.rounds
+    given, learnt = 0, 0
+    for number in sorted(set(wanted) & set(range(len(starts)))):
         now = starts[number]
         before = now - HOUR_S
         asked = clicks.last_clicks(now, min(now + HOUR_S, end), config.protocol.test_lists)
         if not len(asked):
             continue  # what was clicked since is learnt before the next window that has lists
         # The first prior is fitted on a model of the day before; from the second window on it is an hour old.
-        due = place < 2 or number % config.protocol.fit_every == 0
+        fresh, due = not given, given < 2 or number % config.protocol.fit_every == 0
         users = clicks.last_clicks(before, now, config.protocol.validation_lists, clicked=now)
         since = min(now - config.protocol.replay_hours * HOUR_S, learnt or now)
         yield Round(
@@ -164,17 +164,19 @@ def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
             judged=[clicks.day(now, asked)],
             timed=True,
         )
-        fresh, learnt = False, now
+        given, learnt = given + 1, now
 
 
 def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
     """Yield a round for each of the last two days: fitted on the day before, trained on through its newest hours."""
     clicks = Clicks(folder, config)
-    first = max(1, len(clicks.bounds) - 3)
-    for number in range(first, len(clicks.bounds) - 1):
+    fresh = True
+    for number in range(max(1, len(clicks.bounds) - 3), len(clicks.bounds) - 1):
         now, end = (int(bound) for bound in clicks.bounds[number : number + 2])
         before = now - (DAY_S if number > 1 else _FIRST_HOURS * HOUR_S)
-        fresh = number == first
+        asked = clicks.next_day(now, end, config.protocol.test_lists)
+        if not len(asked):
+            continue
         users = clicks.next_day(before, now, config.protocol.validation_lists, clicked=now)
         yield Round(
             name=f"day_{number:02d}",
@@ -183,10 +185,11 @@ def nightly(folder: Path, config: QualityConfig) -> Iterator[Round]:
             check=clicks.between(before, now, DAY_S) if fresh else None,
             more=clicks.between(max(before, now - config.protocol.replay_hours * HOUR_S), now, DAY_S),
             trying=[clicks.day(before, users, now if fresh else None)],
-            judged=[clicks.day(now, clicks.next_day(now, end, config.protocol.test_lists))],
+            judged=[clicks.day(now, asked)],
             test=clicks.between(now, end, DAY_S),
             timed=True,
         )
+        fresh = False
 
 
 def _days(config: QualityConfig, clicks: Clicks) -> int:

@@ -3,6 +3,7 @@
 N events   S sessions   V items + 1 (0 is padding)   C columns of features   K categories of an item
 """
 
+import csv
 import gzip
 import re
 import sys
@@ -102,9 +103,13 @@ def rated_items(folder: Path, max_categories: int) -> Log:
 
 
 def _pairs(path: Path, names: tuple[str, str]) -> pd.DataFrame:
-    """Read lines of two names, whatever they look like; empty lines count for nothing."""
+    """Read lines that begin with two names, whatever they look like; empty lines count for nothing."""
     with opened(path) as lines:
-        return pd.read_csv(lines, sep=r"\s+", header=None, names=list(names), dtype=str, keep_default_na=False)
+        rows = [(number, line.split(maxsplit=2)) for number, line in enumerate(lines, 1) if line.strip()]
+    for number, row in rows:
+        if len(row) < 2:
+            sys.exit(f"{path}: line {number}: wanted two names, {' and '.join(names)}, is {row[0]!r}")
+    return pd.DataFrame([row[:2] for _, row in rows], columns=list(names), dtype=object)
 
 
 def _genres_of_sequences(folder: Path, item_N: NDArray[np.str_]) -> dict[str, list[str]]:
@@ -121,18 +126,19 @@ def _genres_of_sequences(folder: Path, item_N: NDArray[np.str_]) -> dict[str, li
 
 def _interactions(folder: Path, max_categories: int) -> Log:
     with opened(only(folder, r".*\.inter")) as lines:
-        rows = pd.read_csv(lines, sep="\t", dtype=str, keep_default_na=False)
+        rows = pd.read_csv(lines, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
     rows.columns = [name.partition(":")[0] for name in rows.columns]
     users_N = np.unique(rows["user_id"].to_numpy(), return_inverse=True)[1]
-    clock_N = rows["timestamp"].astype(float).to_numpy().astype(np.int64)
+    clock_N = rows["timestamp"].astype(float).to_numpy()
     order_N = np.lexsort((np.arange(len(rows)), clock_N, users_N))
     codes_N, names = by_appearance(rows["item_id"].to_numpy()[order_N])
     genres: dict[str, list[str]] = {}
     if any(path.name.endswith((".item", ".item.gz")) for path in folder.iterdir()):
         with opened(only(folder, r".*\.item")) as lines:
-            found = pd.read_csv(lines, sep="\t", dtype=str).fillna("")
+            found = pd.read_csv(lines, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
         genres = {row.iloc[0]: row.iloc[3].split() for _, row in found.iterrows()}
-    return _of_users(users_N[order_N], codes_N, clock_N[order_N], names, (genres, max_categories), timed=True)
+    times_N = clock_N[order_N].astype(np.int64)
+    return _of_users(users_N[order_N], codes_N, times_N, names, (genres, max_categories), timed=True)
 
 
 def _of_users(
@@ -211,7 +217,9 @@ def day_files(folder: Path) -> tuple[Log, Integers]:
     named = {"user_id": str, "session_id": str, "click_article_id": str}
     parts = [pd.read_csv(path, engine="c", dtype=named, keep_default_na=False) for path in paths]
     # A day's first session starts seconds after the day; in the first file it may be a minute later than in the others.
-    firsts = [int(part["session_start"].min()) // 1000 - day * DAY_S for day, part in enumerate(parts)]
+    firsts = [int(part["session_start"].min()) // 1000 - day * DAY_S for day, part in enumerate(parts) if len(part)]
+    if not firsts:
+        sys.exit(f"{folder}: no file holds a click")
     begin_s = min(firsts) // MINUTE_S * MINUTE_S
     rows = pd.concat(parts, ignore_index=True)
     for name in ("user_id", "session_id"):

@@ -32,7 +32,7 @@ def head_figures(
     # Its catalogue has the clusters that the model found.
     fitted, said = (head_chances(Scorer(artifact), artifact.catalogue, rows) for artifact, rows in (chosen, served))
     for head, (chances_NC, truth_NC) in said.items():
-        if not len(truth_NC) or not len(fitted[head][1]):
+        if not len(truth_NC) or head not in fitted or not len(fitted[head][1]):
             continue
         majority = int(fitted[head][1].sum(axis=0).argmax())
         plain = label_figures(chances_NC, truth_NC, majority)

@@ -67,7 +67,7 @@ class Learner:
         served, prior = chosen, self.prior
         scorer = Scorer(load_artifact(chosen))
         trying = [self._mixed(day) for day in one.trying if len(day.users)]
-        if one.fits and trying:
+        if (one.fits or self.prior is None) and trying:
             started = time.monotonic()
             prior, quality = self._fitted(one.name, scorer, trying, one.numbers.fields)
             notes |= {"fit_s": time.monotonic() - started, "validation_ndcg": quality}

@@ -20,9 +20,10 @@ def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
     days = SessionDays(log, config)
     first_of = [int(log.sequence_N[place]) for place in np.searchsorted(period_N, np.arange(1, period_N[-1] + 1))]
     begins = [0, *first_of, int(log.sequence_N[-1]) + 1]
-    wanted = config.protocol.rounds or range(1, int(period_N[-1]) + 1)
+    later = range(1, int(period_N[-1]) + 1)
+    wanted = later if config.protocol.rounds is None else config.protocol.rounds
     warm = False
-    for period in sorted(wanted):
+    for period in sorted(set(wanted) & set(later)):
         one = _round(log, days, begins[period - 1 : period + 2], config)
         name = f"period_{period:02d}"
         if warm and period in config.protocol.full_at:
