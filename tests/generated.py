@@ -30,7 +30,7 @@ input:
     path: "{logs}/*.json"
     format: json
     columns: {{user_id: who, item_id: what, occurred_at: at, action: did, event_id: id}}
-    context: [device]
+    context: [device, price]
   items:
     path: "{logs}/items.csv"
     format: csv
@@ -40,7 +40,7 @@ input:
   actions: {{view: 1.0, buy: {{weight: 2.0}}}}
   future_days: 9
   max_rejected_share: 0.05
-examples: {{history_length: 16, event_features: [action, categories, device]}}
+examples: {{history_length: 16, event_features: [action, categories, device], numeric_features: [price]}}
 model: {{width: 8, layers: 1}}
 training: {{workers: 1, launcher: single, epochs: 2, learning_rate: 0.03, events_per_batch: 64}}
 evaluation: {{k: [5, 10], popularity_hours: [6, 24, 72], gate: {{mode: dry_run}}}}
@@ -115,7 +115,7 @@ def _events(user: int, number: int, place: dict[int, int], rng: random.Random) -
         place[user] = item
         rows.append({
             "id": f"-{number}-{step}", "who": name, "what": f"i{item:02d}", "at": at.isoformat(),
-            "did": "buy" if item % 5 == 0 else "view", "device": "phone" if user % 2 else "desk",
+            "did": "buy" if item % 5 == 0 else "view", "device": "phone" if user % 2 else "desk", "price": item / 2,
         })  # fmt: skip
     return rows
 

@@ -1,6 +1,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from pyspark.sql import functions as F
 
 from intentrec.examples import Shape, Weighing, effective_share, training_sequences, weighed
 
@@ -85,4 +86,6 @@ def test_unequal_weights_leave_fewer_events_in_effect(spark):
     # The first of a row's events has nothing before it, so it is no target: [0, 0, 1, 1, 1] has two, [3, 2] one.
     rows = spark.createDataFrame([([0.0, 0.0, 1.0, 1.0, 1.0], 3), ([3.0, 2.0], 2)], "weights ARRAY<FLOAT>, length INT")
     assert effective_share(rows) == (3, pytest.approx(16 / 6 / 3))  # (1 + 1 + 2)^2 / (1 + 1 + 4), of three
+    faint = rows.select(F.transform("weights", lambda weight: weight * 1e-20).alias("weights"), "length")
+    assert effective_share(faint) == (3, pytest.approx(16 / 6 / 3))
     assert effective_share(rows.limit(0)) == (0, 1.0)

@@ -1,10 +1,16 @@
+import math
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
-from tests.generated import FIRST_NIGHT, SECOND_NIGHT
+import numpy as np
+import pytest
+from jobs.build_examples import STAGE
+from tests.generated import FIRST_DAY, FIRST_NIGHT, SECOND_NIGHT
 from tests.running import Flow
 from tests.tables_oracle import rows_of
 
+from intentrec.ledger import run_job
 from intentrec.tables import EVENTS, EXAMPLES, FEATURE_VOCABULARY, HISTORIES, VOCABULARY
 
 
@@ -58,8 +64,40 @@ def test_arrays_are_padded_on_the_left_to_their_bucket_and_hold_the_users_events
 
 def test_the_values_of_every_feature_are_numbered(flow: Flow) -> None:
     rows = rows_of(flow.warehouse, FEATURE_VOCABULARY, run_date=FIRST_NIGHT)
-    values = {(row["field"], row["value"]): row["value_index"] for row in rows}
+    values = {(row["field"], row["value"]): row["value_index"] for row in rows if row["field"] != "number(price)"}
     assert values == {
         ("action", "buy"): 1, ("action", "view"): 2, ("categories", "cake"): 1, ("categories", "fruit"): 2,
         ("categories", "gift"): 3, ("categories", "tea"): 4, ("device", "desk"): 1, ("device", "phone"): 2,
     }  # fmt: skip
+
+
+def test_numbers_get_bins_that_stay_with_the_model_that_learnt_them(flow: Flow) -> None:
+    end = datetime.combine(FIRST_DAY + timedelta(days=1), datetime.min.time(), UTC)
+    learnt = [row for row in rows_of(flow.warehouse, EVENTS) if row["occurred_at"].astimezone(UTC) < end]
+    prices = [float(pair["value"]) for row in learnt for pair in row["context"] if pair["key"] == "price"]
+    begins = [-math.inf, *np.unique(np.quantile(prices, np.arange(1, 16) / 16)).tolist()]
+    for night in (FIRST_NIGHT, SECOND_NIGHT):
+        rows = rows_of(flow.warehouse, FEATURE_VOCABULARY, run_date=night)
+        found = {row["value_index"]: row["value"] for row in rows if row["field"] == "number(price)"}
+        assert [float(found[number + 1].removeprefix(">= ")) for number in range(len(found))] == begins
+    examples = rows_of(flow.warehouse, EXAMPLES, run_date=SECOND_NIGHT)
+    seen = {number for row in examples for number in row["features"][-row["length"] :]}
+    assert seen == set(range(1, len(begins) + 1))  # the last column of features is the number; all of them occur
+
+
+def test_how_many_events_the_weights_leave_in_effect_is_told_or_warned_of(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, rare = flow.copied_to(tmp_path / "copy"), ["--set", "examples.rarity_floor=0.5"]
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *rare)) == 0
+    assert "INFO" in (told := _line(capsys, "weights leave 88% of 444 training events in effect"))
+    assert told.endswith("in effect")
+    assert run_job(STAGE, argv=copy.arguments(SECOND_NIGHT, *rare, "--set", "examples.half_life_days=0.02")) == 0
+    told = _line(capsys, "of 444 training events in effect")
+    assert "WARNING" in told
+    assert told.endswith("; raise examples.rarity_floor, or lengthen examples.half_life_days")
+
+
+def _line(capsys: pytest.CaptureFixture[str], said: str) -> str:
+    (found,) = (line for line in "".join(capsys.readouterr()).splitlines() if said in line and "build_examples" in line)
+    return found

@@ -58,10 +58,13 @@ def effective_share(rows: DataFrame) -> tuple[int, float]:
     """
     after_first = F.slice("weights", F.size("weights") - F.col("length") + 2, F.col("length") - 1)
     weights = rows.select(F.explode(after_first).alias("weight")).where("weight > 0")
-    square = (F.col("weight").cast("double") * F.col("weight")).cast(_SHARE)
-    sums = (F.sum(F.col("weight").cast(_SHARE)).alias("sum"), F.sum(square).alias("squares"))
+    most = weights.agg(F.max("weight")).collect()[0][0]
+    if most is None:
+        return 0, 1.0
+    part = F.col("weight").cast("double") / F.lit(most)  # of weights that faded to 1e-15 a decimal would keep nothing
+    sums = (F.sum(part.cast(_SHARE)).alias("sum"), F.sum((part * part).cast(_SHARE)).alias("squares"))
     (row,) = weights.agg(F.count("*").alias("num"), *sums).collect()
-    return row.num, float(row["sum"]) ** 2 / float(row.squares) / row.num if row.num and row.squares else 1.0
+    return row.num, float(row["sum"]) ** 2 / float(row.squares) / row.num
 
 
 def _with_share(events: DataFrame, rules: Weighing) -> DataFrame:
