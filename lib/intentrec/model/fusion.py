@@ -18,6 +18,7 @@ from intentrec.model.shape import Catalogue, NetworkShape
 
 _HOURS = 168  # of a week
 _STD = 0.02  # times sqrt(width): fields start as large as the scaled item
+_TAKEN = frozenset(dir(nn.ModuleDict()))
 
 
 class EventFusion(nn.Module):
@@ -78,8 +79,7 @@ class EventFusion(nn.Module):
 
 def _key(name: str) -> str:
     """Return what a context column is called among modules: torch refuses dots, and its own words, as "type" is."""
-    own = not name or "." in name or hasattr(nn.ModuleDict(), name)
-    return f"({name.replace('.', ':')})" if own else name
+    return f"({name.replace('.', ':')})" if "." in name or name in _TAKEN else name
 
 
 def _small_table(size: int, width: int, std: float, empty: int | None) -> nn.Embedding:
