@@ -29,7 +29,7 @@ def test_every_night_is_measured_and_compared_with_the_night_of_its_champion(flo
     assert first == LISTS | {"feature_coverage"}
     assert second == first | SINCE
     fields = {segment for name, segment in measured(flow, FIRST_NIGHT) if name == "feature_coverage"}
-    assert fields == {"action", "categories", "device"}
+    assert fields == {"action", "categories", "device", "number(price)"}
     assert {measured(flow, SECOND_NIGHT)["feature_coverage", field] for field in fields} == {1.0}
 
 
