@@ -16,7 +16,7 @@ from intentrec.model.intents import head_sizes
 from intentrec.model.items import ItemVectors
 from intentrec.model.job import EpochFigures, HeadFigures, Settings
 from intentrec.model.losses import judged_at_once
-from intentrec.model.network import IntentNetwork
+from intentrec.model.network import IntentNetwork, Predictions
 from intentrec.model.ranks import OneRank, Ranks
 from intentrec.model.shape import Catalogue, NetworkShape
 from intentrec.model.steps import mixed_precision
@@ -97,11 +97,7 @@ def validate(
             targets = targets_of(network.shape, catalogue, batch)
             for sums, some in zip(item_sums, (targets, targets.of_action(action)), strict=False):
                 losses_T, said = term_losses(network, batch, some, vectors)
-                gain = losses_T.new_zeros(())
-                if settings.stop_by == "ndcg":
-                    chosen_BL = some.chosen(ITEM)
-                    gains_N = next_item_gains(said.queries_BLQD[chosen_BL], vectors, some.items_BL[chosen_BL])
-                    gain = (gains_N * some.weights(ITEM)[chosen_BL]).sum()
+                gain = _gain(some, said, vectors) if settings.stop_by == "ndcg" else losses_T.new_zeros(())
                 sums += torch.stack([losses_T[0].double(), term_weights(network.shape, some)[0], gain.double()])
             for head, sums in head_sums.items():
                 chosen_BL = targets.chosen(head)
@@ -117,6 +113,13 @@ def validate(
     if not weight:
         return Validation(None, heads)
     return Validation(loss / weight, heads, gain / weight if settings.stop_by == "ndcg" else None)
+
+
+def _gain(targets: Targets, said: Predictions, vectors: ItemVectors) -> Tensor:
+    """Return float32 []: the weighted sum of ``next_item_gains``."""
+    chosen_BL = targets.chosen(ITEM)
+    gains_N = next_item_gains(said.queries_BLQD[chosen_BL], vectors, targets.items_BL[chosen_BL])
+    return (gains_N * targets.weights(ITEM)[chosen_BL]).sum()
 
 
 def next_item_gains(queries_NQD: Tensor, vectors: ItemVectors, items_N: Tensor) -> Tensor:
