@@ -22,8 +22,11 @@ def heads():
         yield found
 
 
-def searches(folder: Path) -> Path:
-    """Write 50 sessions of look, look, sort, look, book on hotels 1 to 5; the last ten end with one look more."""
+def searches(folder: Path, silent: range = range(0)) -> Path:
+    """Write 50 sessions of look, look, sort, look, book on hotels 1 to 5; the last ten end with one look more.
+
+    Of the sessions ``silent`` no action is known.
+    """
     columns = ("user_id", "session_id", "timestamp", "step", "action_type", "reference", "platform", "device")
     with gzip.open(folder / "events.csv.gz", "wt", encoding="utf-8", newline="") as lines:
         rows = csv.writer(lines)
@@ -33,7 +36,8 @@ def searches(folder: Path) -> Path:
             for step, act in enumerate(acts, 1):
                 reference = "price only" if act == "sort" else str(1 + (number + step) % 5)
                 second = 1_541_548_800 + 60 * number + step // 2  # two events of a second: the step orders them
-                rows.writerow(("u", f"s{number}", second, step, act, reference, "FR", "mobile"))
+                known = "" if number in silent else act
+                rows.writerow(("u", f"s{number}", second, step, known, reference, "FR", "mobile"))
     return folder
 
 
@@ -55,6 +59,12 @@ def test_the_last_fifth_of_the_sessions_is_judged_beside_its_floors(heads, tmp_p
     assert 0 <= figures["head:action:ece_calibrated"] <= 1
     again = run(heads, tmp_path, tmp_path / "out.json")
     assert {**again, "wall_s": 0} == {**figures, "wall_s": 0}
+
+
+def test_a_head_without_labels_to_calibrate_on_is_passed_over(heads, tmp_path):
+    figures = run(heads, searches(tmp_path, silent=range(36, 40)), tmp_path / "out.json")  # those to validate on
+    assert not [key for key in figures if key.startswith("head:action:")]
+    assert figures["floor:action:last"] == pytest.approx(1 / 5)
 
 
 def test_events_without_a_hotel_have_no_item(heads, tmp_path):

@@ -252,7 +252,7 @@ def day_files(folder: Path) -> tuple[Log, Integers]:
 def action_sessions(folder: Path) -> Log:
     """Read events with actions, one sequence a session in the order of their starts: the form of trivago_100k.
 
-    An event whose reference is no number has no item, its number is 0.
+    An event whose reference is no number has no item, its number is 0; so is that of an empty value.
     """
     with opened(only(folder, r"events\.csv")) as lines:
         rows = pd.read_csv(lines, dtype={"reference": str}, keep_default_na=False)
@@ -260,7 +260,7 @@ def action_sessions(folder: Path) -> Log:
     rows = rows.sort_values(["start", "session_id", "step"], kind="stable")
     features, fields, values = [], [], {}
     for name, column in ((ACTION, "action_type"), ("device", "device"), ("platform", "platform")):
-        codes_N, found = pd.factorize(rows[column], sort=True)
+        codes_N, found = pd.factorize(rows[column].where(rows[column] != ""), sort=True)  # -1: none
         features.append(codes_N + 1)
         fields.append(Field(name, len(found)))
         values[name] = tuple(map(str, found))
