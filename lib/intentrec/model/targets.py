@@ -127,12 +127,19 @@ def term_losses(
     vectors = network.items.whole() if vectors is None else vectors
     wanted_BL = targets.actions_BL if network.training else None
     said = network(batch.items_BL, batch.times_BL, batch.features_BCL, vectors, wanted_BL)
+    return losses_of(said, targets, network.shape, vectors, loss), said
+
+
+def losses_of(
+    said: Predictions, targets: Targets, shape: NetworkShape, vectors: ItemVectors, loss: ItemLoss = full_loss
+) -> Tensor:
+    """Return float32 [T], each term's weighted sum over what a network said; arguments as in ``term_losses``."""
     losses = []
-    for term in terms_of(network.shape):
+    for term in terms_of(shape):
         chosen_BL = targets.chosen(term)
         weights_N = targets.weights(term)[chosen_BL]
         if term == ITEM:
             losses.append(loss(said.queries_BLQD[chosen_BL], vectors, targets.items_BL[chosen_BL], weights_N))
         else:
             losses.append(label_loss(said.head_logits[term][chosen_BL], targets.labels[term][chosen_BL], weights_N))
-    return torch.stack(losses), said
+    return torch.stack(losses)

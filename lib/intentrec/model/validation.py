@@ -20,7 +20,7 @@ from intentrec.model.network import IntentNetwork, Predictions
 from intentrec.model.ranks import OneRank, Ranks
 from intentrec.model.shape import Catalogue, NetworkShape
 from intentrec.model.steps import mixed_precision
-from intentrec.model.targets import ITEM, Targets, targets_of, term_losses, term_weights
+from intentrec.model.targets import ITEM, Targets, losses_of, targets_of, term_weights
 
 PLACES = 10  # of a list that the next item is looked for in
 LabelCounts = dict[str, Tensor]
@@ -95,8 +95,9 @@ def validate(
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
             targets = targets_of(network.shape, catalogue, batch)
+            said = network(batch.items_BL, batch.times_BL, batch.features_BCL, vectors)
             for sums, some in zip(item_sums, (targets, targets.of_action(action)), strict=False):
-                losses_T, said = term_losses(network, batch, some, vectors)
+                losses_T = losses_of(said, some, network.shape, vectors)
                 gain = _gain(some, said, vectors) if settings.stop_by == "ndcg" else losses_T.new_zeros(())
                 sums += torch.stack([losses_T[0].double(), term_weights(network.shape, some)[0], gain.double()])
             for head, sums in head_sums.items():
