@@ -59,3 +59,13 @@ def test_means_over_seeds_are_compared_user_by_user(ablation):
 def test_a_setting_that_is_none_ends_it(ablation, tmp_path, flag, told):
     with pytest.raises(SystemExit, match=told):
         run(ablation, tmp_path, tmp_path / "out.json", "v0", sets=(flag,))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [("1 1\n1 2\n", "there is no round that has a list to judge"), ("1 1\n1 2\n1 3\n", "no rows to train on")],
+)
+def test_a_log_that_cannot_be_judged_is_told_in_a_line(ablation, tmp_path, lines, told):
+    (tmp_path / "ml.txt").write_text(lines)
+    with pytest.raises(SystemExit, match=told):
+        run(ablation, tmp_path, tmp_path / "out.json", "v0")

@@ -68,7 +68,7 @@ def test_a_head_without_labels_to_calibrate_on_is_passed_over(heads, tmp_path):
 
 
 def test_events_without_a_hotel_have_no_item(heads, tmp_path):
-    log = sys.modules["protocols.folders"].action_sessions(searches(tmp_path))
+    log = sys.modules["protocols.visits"].action_sessions(searches(tmp_path))
     first = log.sequence_N == 0
     assert log.item_N[first].tolist() == [1, 2, 0, 3, 4]  # hotels 2, 3, none, 5, 1
     assert log.items == ("2", "3", "5", "1", "4")
@@ -77,7 +77,7 @@ def test_events_without_a_hotel_have_no_item(heads, tmp_path):
 
 
 def test_a_hotel_of_too_few_sessions_is_unknown(heads, tmp_path):
-    log = sys.modules["protocols.folders"].action_sessions(searches(tmp_path))
+    log = sys.modules["protocols.visits"].action_sessions(searches(tmp_path))
     config = heads.config_of("session_prefixes", "intent", 1, ["protocol.least_sessions=29"])
     one = heads.cut(log, config)
     # of the 36 sessions to learn from 8 lack hotel 4 (their third event would be on it), 7 each of the others
@@ -92,3 +92,20 @@ def test_other_flags_do_not_go_on_with_the_work(heads, tmp_path):
         run(heads, tmp_path, tmp_path / "out.json", "model.width=4")
     with pytest.raises(SystemExit, match="--set: "):
         run(heads, tmp_path, tmp_path / "out.json", "model.nothing=4")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "told"),
+    [
+        (0, r"events\.csv\.gz: holds no event"),
+        (6, "no item stands in 5 sessions to learn from"),
+        (1, "no item stands in 5 sessions to learn from"),
+    ],
+)
+def test_a_log_that_nothing_can_be_learnt_from_is_told_in_a_line(heads, tmp_path, sessions, told):
+    folder = searches(tmp_path)
+    lines = gzip.decompress((folder / "events.csv.gz").read_bytes()).decode().splitlines()
+    few = [line for line in lines if not line.startswith("u,") or int(line.split(",")[1][1:]) < sessions]
+    (folder / "events.csv.gz").write_bytes(gzip.compress("\n".join(few).encode()))
+    with pytest.raises(SystemExit, match=told):
+        run(heads, folder, tmp_path / "out.json")

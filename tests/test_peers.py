@@ -48,3 +48,11 @@ def test_ceilings_and_peers_of_a_day_are_shares_of_its_users(peers, tmp_path):
     of_users = {f"day_01:rectools:{name}_{days}d:hr@10" for name in ("item_knn_bm25", "als_64") for days in (1, 5)}
     assert of_users <= set(figures)
     assert all(0 <= figures[name] <= 1 for name in of_users)
+
+
+@pytest.mark.parametrize("days", ["0", "2"])
+def test_days_without_one_before_them_are_refused(peers, tmp_path, days):
+    for day in range(2):
+        written(tmp_path, day, [(60, 9, 0)])
+    with pytest.raises(SystemExit, match=f"--days: wanted 1 to 1 of the folder's 2, is {days}"):
+        peers.main(["--data", str(tmp_path), "--days", days, "--out", str(tmp_path / "out.json")])

@@ -8,8 +8,9 @@ beside FILE: started again, it goes on.
 Variants: v0 without intents; v1 with heads beside the item's (flat); v2 with the item predicted from the intents; v3
 with the short-term layer as well, where times are real; then readouts on v2, and the other presets.
 
-Keys: ``v2:ndcg@10`` (mean over seeds), ``v2:ndcg@10:lowest`` and ``:highest`` of a seed; ``v2_vs_v1:ndcg@10`` with
-``:low`` and ``:high`` (90 %): relative difference of the means over seeds, test users resampled in pairs.
+Keys: ``v2:ndcg@10`` (mean over the lists of all rounds, and over seeds), ``v2:ndcg@10:lowest`` and ``:highest`` of a
+seed; ``v2_vs_v1:ndcg@10`` with ``:low`` and ``:high`` (90 %): relative difference of the means over seeds, test users
+resampled in pairs.
 """
 
 import argparse
@@ -27,8 +28,9 @@ from form import environment, table
 from protocols.figures import PerList, judged, load_round, save_round
 from protocols.learning import Learner
 from protocols.settings import QualityConfig, config_of
-from quality import PROTOCOLS, claim, flat, write
+from quality import PROTOCOLS, claim, flat, rounds_with_lists, write
 
+from intentrec.errors import IntentrecError
 from intentrec.metrics import paired_relative_difference
 
 _ITEMS_ALONE = ("model.heads=[]", "model.short_term_days=0")
@@ -94,8 +96,11 @@ def main(argv: list[str] | None = None) -> int:
     for seed in flags.seeds:
         for variant in flags.variants:
             path = work / f"{variant}-{seed}.npz"
-            if not path.exists():
-                _judge(path, flags.data, flags.protocol, _config(flags.protocol, variant, seed, flags.set))
+            try:
+                if not path.exists():
+                    _judge(path, flags.data, flags.protocol, _config(flags.protocol, variant, seed, flags.set))
+            except IntentrecError as error:
+                sys.exit(f"{flags.data}: {error}")
             write(flags.out, result, report(_done(work, flags.variants, flags.seeds)))
     print(table(json.loads(flags.out.read_text())))
     return 0
@@ -114,13 +119,15 @@ def _judge(path: Path, data: Path, protocol: str, config: QualityConfig) -> None
     started, train_s = time.monotonic(), 0.0
     learner: Learner | None = None
     found: list[PerList] = []
-    for one in PROTOCOLS[protocol](data, config):
+    for one in rounds_with_lists(protocol, data, config):
         learner = learner or Learner(folder, config, timed=one.timed)
         learned = learner.learn(one)
         train_s += sum(learned.notes.get(name, 0.0) for name in ("train_s", "refit_train_s"))
         categories_VK = one.numbers.catalogue.categories_VC.numpy()
         found.append(judged(learned.alone, one.judged, config.protocol.k, categories_VK)[0])
         learner.tidy()
+    if not found:
+        sys.exit(f"{data}: there is no round that has a list to judge")
     figures = {key: np.concatenate([own[key] for own in found]) for key in found[0]}
     save_round(path, {"model": figures}, {"train_s": train_s})
     shutil.rmtree(folder)

@@ -20,11 +20,14 @@ import numpy as np
 import torch
 from form import environment, table
 from numpy.typing import NDArray
-from protocols.folders import Log, action_sessions
+from protocols.folders import Log
 from protocols.learning import Learner
 from protocols.rounds import Round, events_of, numbers_of
 from protocols.settings import QualityConfig, config_of
+from protocols.visits import action_sessions
 from quality import claim, flat, write
+
+from intentrec.errors import IntentrecError
 
 _TEST_SHARE = 0.2
 # A session of up to 200 events is one row. Weight of the heads by validation: 0.3 names 0.8124 of its actions, 3 names
@@ -56,7 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     work = flags.out.with_suffix(".work")
     claim(work, values, flags.data)
     started = time.monotonic()
-    notes = Learner(work, config, timed=True).learn(cut(action_sessions(flags.data), config)).notes
+    try:
+        notes = Learner(work, config, timed=True).learn(cut(action_sessions(flags.data), config)).notes
+    except IntentrecError as error:
+        sys.exit(f"{flags.data}: {error}")
     write(flags.out, result, {**notes, "wall_s": time.monotonic() - started})
     print(table(json.loads(flags.out.read_text())))
     return 0
@@ -88,6 +94,8 @@ def _often(log: Log, is_learnt_N: NDArray[np.bool_], least: int) -> Log:
     sessions_V = np.bincount(pairs[0], minlength=len(log.items) + 1)
     kept = np.flatnonzero(sessions_V >= least)
     kept = kept[kept > 0]
+    if not len(kept):
+        sys.exit(f"protocol.least_sessions: no item stands in {least} sessions to learn from; lower it")
     number_V = np.zeros(len(sessions_V), np.int64)
     number_V[kept] = np.arange(1, len(kept) + 1)
     return replace(log, item_N=number_V[log.item_N], items=tuple(log.items[item - 1] for item in kept))

@@ -53,6 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     }  # fmt: skip
     result = {"benchmark": "peers", "config": config, "environment": environment(), "figures": {}}
     clicks, figures = Clicks(flags.data, config_of("nightly", "intent", flags.seed, [])), {}
+    if not 0 < flags.days < len(clicks.bounds) - 1:
+        sys.exit(
+            f"--days: wanted 1 to {len(clicks.bounds) - 2} of the folder's {len(clicks.bounds) - 1}, is {flags.days}"
+        )
     for number in range(len(clicks.bounds) - 1 - flags.days, len(clicks.bounds) - 1):
         now, end = (int(bound) for bound in clicks.bounds[number : number + 2])
         users = clicks.next_day(now, end, flags.users)

@@ -76,10 +76,7 @@ def _run(
     done = {}
     learner: Learner | None = None
     each = protocol != "hourly"
-    for one in PROTOCOLS[protocol](data, config):
-        if not any(len(day.users) for day in one.judged):
-            _LOG.warning("%s: has no list to judge, passed over", one.name)
-            continue
+    for one in rounds_with_lists(protocol, data, config):
         learner = learner or Learner(work, config, timed=one.timed)
         path = work / "rounds" / f"{one.name}.npz"
         started = time.monotonic()
@@ -105,6 +102,15 @@ def _run(
             "%s: %s %.4f, network alone %.4f, %s %.4f", one.name, key, own["model"], own["network"], best[1], best[0]
         )
     return bool(done)
+
+
+def rounds_with_lists(protocol: str, data: Path, config: QualityConfig) -> Iterator[Round]:
+    """Yield the rounds of a protocol, without those that have no list to judge."""
+    for one in PROTOCOLS[protocol](data, config):
+        if any(len(day.users) for day in one.judged):
+            yield one
+        else:
+            _LOG.warning("%s: has no list to judge, passed over", one.name)
 
 
 def flat(config: QualityConfig) -> dict[str, object]:

@@ -10,10 +10,11 @@ from intentrec.baselines import NeighbourRules, Sequences, SessionNeighbours, So
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.examples.arrays import EventArrays
 from intentrec.metrics import Relevant
-from protocols.folders import DAY_S, Log, day_files
+from protocols.folders import DAY_S, Log
 from protocols.rivals import pair_sources
 from protocols.rounds import Round, events_of, histories_of, numbers_of, one_answer, some_of, window_counts
 from protocols.settings import QualityConfig
+from protocols.visits import day_files
 
 HOUR_S = 3600
 _SESSION_LENGTH = 20
@@ -42,6 +43,10 @@ class Clicks:
         places = np.repeat(self.begin_S - offsets[:-1], lengths) + np.arange(offsets[-1])
         self.offsets, self.items_E, self.times_E = offsets, log.item_N[places], log.time_N[places]
         self.user_begin = np.flatnonzero(np.diff(log.sequence_N, prepend=-1))
+        opened = np.unique(log.session_N * (len(log.items) + 1) + log.item_N, return_index=True)[1]
+        again_N = np.ones(len(log.item_N), bool)
+        again_N[opened] = False
+        self.first_again = int(log.time_N[again_N].min(initial=np.iinfo(np.int64).max))
 
     def known_items(self, moment: int) -> int:
         """Return the greatest item of those that had been clicked before."""
@@ -84,6 +89,8 @@ class Clicks:
     def last_clicks(self, since: int, until: int, wanted: int | None, clicked: int | None = None) -> JudgedUsers:
         """Return the last click of every session of two or more that starts in a span, cut to its first 20 clicks.
 
+        Lists leave out what the session has opened, unless sessions before are known to open things again.
+
         ``clicked``: only what was clicked before this moment, UTC seconds, is there.
         """
         low, high = np.searchsorted(self.start_S, [since, until])
@@ -100,7 +107,8 @@ class Clicks:
             begin = self.user_begin[np.searchsorted(self.user_begin, begin, side="right") - 1]
         begin = np.maximum(begin, stop - self.config.examples.history_length)
         histories = histories_of(self.log, begin, stop, self.log.time_N[stop])
-        return replace(one_answer(histories, self.log.item_N[stop], seen), current=seen)
+        left_out = seen if since <= self.first_again else None
+        return replace(one_answer(histories, self.log.item_N[stop], left_out), current=seen)
 
     def next_day(self, since: int, until: int, wanted: int | None, clicked: int | None = None) -> JudgedUsers:
         """Return users with a history before a day, and what they open in its sessions and had not opened before.
@@ -132,8 +140,11 @@ class Clicks:
 
 def _known_to(users: JudgedUsers, num_items: int) -> JudgedUsers:
     """Leave the items that came later out of what lists may not repeat and neighbours are looked up by."""
-    seen = [own[own <= num_items] for own in users.seen]
-    return replace(users, seen=seen, current=None if users.current is None else seen)
+    seen, current = (
+        None if of_users is None else [own[own <= num_items] for own in of_users]
+        for of_users in (users.seen, users.current)
+    )  # fmt: skip
+    return replace(users, seen=seen, current=current)
 
 
 def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:

@@ -90,7 +90,7 @@ def _together(items_UK: NDArray[np.int64], day: JudgedDay, k: int) -> dict[str, 
 
 
 def segments(days: Sequence[JudgedDay]) -> PerList:
-    """Return what the lists are told apart by: events of the history."""
+    """Return what the lists are told apart by: events of the history, at most as many as the model reads."""
     return {"length": np.array([len(own) for day in days for own in day.users.histories.items], dtype=np.float64)}
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from intentrec.model.shape import ACTION, Field
+from intentrec.model.shape import Field
 
 Integers = NDArray[np.int64]
 BEGIN_S = 946_684_800  # 2000-01-01: where times that had to be invented begin
 MINUTE_S, DAY_S, WEEK_S = 60, 86_400, 604_800
+_TEXT = "utf-8-sig"  # with or without a byte order mark
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Log:
 
 def opened(path: Path) -> TextIO:
     """Open a text file, packed or plain."""
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    return gzip.open(path, "rt", encoding=_TEXT) if path.suffix == ".gz" else path.open(encoding=_TEXT)
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -92,7 +93,10 @@ def rated_items(folder: Path, max_categories: int) -> Log:
     """
     if any(path.name.endswith((".inter", ".inter.gz")) for path in folder.iterdir()):
         return _interactions(folder, max_categories)
-    rows = _pairs(only(folder, r"(?!README).*\.txt"), ("user", "item"))
+    path = only(folder, r"(?!README).*\.txt")
+    rows = _pairs(path, ("user", "item"))
+    if not len(rows):
+        sys.exit(f"{path}: holds no line")
     users_N = pd.factorize(rows["user"])[0].astype(np.int64)
     order_N = np.argsort(users_N, kind="stable")
     users_N, items_N = users_N[order_N], rows["item"].to_numpy()
@@ -162,11 +166,19 @@ def _of_users(
 
 def session_lines(folder: Path) -> tuple[Log, list[tuple[list[str], str]]]:
     """Read one session a line, a minute apart, and the tests (prefix, label): the form of sbr_diginetica."""
-    with opened(only(folder, r"train_sessions\.txt")) as lines:
+    learnt, asked = only(folder, r"train_sessions\.txt"), only(folder, r"test_examples\.tsv")
+    with opened(learnt) as lines:
         sessions = [line.split() for line in lines if line.strip()]
-    with opened(only(folder, r"test_examples\.tsv")) as lines:
-        pairs = (line.partition("\t") for line in lines if line.strip())
-        tests = [(prefix.split(), label.strip()) for prefix, _, label in pairs]
+    if not sessions:
+        sys.exit(f"{learnt}: holds no session")
+    tests = []
+    with opened(asked) as lines:
+        for number, line in enumerate(lines, 1):
+            prefix, _, label = line.partition("\t")
+            if prefix.strip() and label.strip():
+                tests.append((prefix.split(), label.strip()))
+            elif line.strip():
+                sys.exit(f"{asked}: line {number}: wanted items, a tab and the next item, is {line.strip()!r}")
     lengths_S = np.array([len(session) for session in sessions])
     session_N = np.repeat(np.arange(len(sessions)), lengths_S)
     codes_N, names = by_appearance(np.array([item for session in sessions for item in session], dtype=object))
@@ -187,6 +199,8 @@ def period_files(folder: Path) -> tuple[Log, Integers]:
         time_N = BEGIN_S + number * WEEK_S + np.arange(len(rows)) * WEEK_S // max(len(rows), 1)
         parts.append(rows.assign(period=number, time=time_N))
     rows = pd.concat(parts, ignore_index=True)
+    if not len(rows):
+        sys.exit(f"{folder}: no file holds a line")
     codes_N, names = by_appearance(rows["item"].to_numpy())
     own_N, names_of = pd.factorize(rows["session"])
     key_N = rows["period"].to_numpy() * len(names_of) + own_N
@@ -196,82 +210,6 @@ def period_files(folder: Path) -> tuple[Log, Integers]:
     start_N = time_N[np.searchsorted(session_N, session_N)]
     log = Log(session_N, codes_N, time_N, names, False, session_N, start_N, _nothing(codes_N))
     return log, rows["period"].to_numpy()[order_N]
-
-
-_CONTEXT = (
-    "click_environment",
-    "click_deviceGroup",
-    "click_os",
-    "click_country",
-    "click_region",
-    "click_referrer_type",
-)
-
-
-def day_files(folder: Path) -> tuple[Log, Integers]:
-    """Read clicks of one day a file: the form of globo_clicks; also where each day begins and the last ends, seconds.
-
-    A user's sessions follow each other by their start, clicks of a session by their time.
-    """
-    paths = numbered(folder, "clicks_day", ".csv")
-    named = {"user_id": str, "session_id": str, "click_article_id": str}
-    parts = [pd.read_csv(path, engine="c", dtype=named, keep_default_na=False) for path in paths]
-    # A day's first session starts seconds after the day; in the first file it may be a minute later than in the others.
-    firsts = [int(part["session_start"].min()) // 1000 - day * DAY_S for day, part in enumerate(parts) if len(part)]
-    if not firsts:
-        sys.exit(f"{folder}: no file holds a click")
-    begin_s = min(firsts) // MINUTE_S * MINUTE_S
-    rows = pd.concat(parts, ignore_index=True)
-    for name in ("user_id", "session_id"):
-        rows[name] = pd.factorize(rows[name])[0]
-    by_click = rows.sort_values("click_timestamp", kind="stable")
-    names = pd.factorize(by_click["click_article_id"])[1]  # so what is known at any moment has the first numbers
-    rows = rows.sort_values(["user_id", "session_start", "session_id", "click_timestamp"], kind="stable")
-    features, fields, values = [], [], {}
-    for name in _CONTEXT:
-        codes_N, found = pd.factorize(rows[name], sort=True)
-        features.append(codes_N + 1)
-        fields.append(Field(name.removeprefix("click_"), len(found)))
-        values[fields[-1].name] = tuple(map(str, found))
-    users_N, sessions_N = (pd.factorize(rows[name])[0].astype(np.int64) for name in ("user_id", "session_id"))
-    log = Log(
-        users_N,
-        pd.Index(names).get_indexer(rows["click_article_id"]).astype(np.int64) + 1,
-        rows["click_timestamp"].to_numpy() // 1000,
-        tuple(map(str, names)),
-        True,
-        sessions_N,
-        rows["session_start"].to_numpy() // 1000,
-        np.stack(features).astype(np.int64),
-        tuple(fields),
-        values,
-    )
-    return log, begin_s + DAY_S * np.arange(len(paths) + 1)
-
-
-def action_sessions(folder: Path) -> Log:
-    """Read events with actions, one sequence a session in the order of their starts: the form of trivago_100k.
-
-    An event whose reference is no number has no item, its number is 0; so is that of an empty value.
-    """
-    with opened(only(folder, r"events\.csv")) as lines:
-        rows = pd.read_csv(lines, dtype={"reference": str}, keep_default_na=False)
-    rows["start"] = rows.groupby("session_id")["timestamp"].transform("min")
-    rows = rows.sort_values(["start", "session_id", "step"], kind="stable")
-    features, fields, values = [], [], {}
-    for name, column in ((ACTION, "action_type"), ("device", "device"), ("platform", "platform")):
-        codes_N, found = pd.factorize(rows[column].where(rows[column] != ""), sort=True)  # -1: none
-        features.append(codes_N + 1)
-        fields.append(Field(name, len(found)))
-        values[name] = tuple(map(str, found))
-    items = rows["reference"].where(rows["reference"].str.fullmatch(r"\d+"))
-    codes_N, names = pd.factorize(items)  # -1: none
-    sessions_N = pd.factorize(rows["session_id"])[0].astype(np.int64)
-    times_N, starts_N = rows["timestamp"].to_numpy(), rows["start"].to_numpy()
-    return Log(
-        sessions_N, codes_N.astype(np.int64) + 1, times_N, tuple(names), True, sessions_N, starts_N,
-        np.stack(features).astype(np.int64), tuple(fields), values,
-    )  # fmt: skip
 
 
 def _nothing(codes_N: Integers) -> Integers:

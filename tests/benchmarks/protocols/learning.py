@@ -28,7 +28,7 @@ from intentrec.model.shape import Field, NetworkShape
 from intentrec.model.training import run_jobs
 from protocols.figures import write_text
 from protocols.heads import head_figures, label_floors
-from protocols.rounds import Round
+from protocols.rounds import Round, has_targets
 from protocols.settings import QualityConfig
 
 _WARMUP_STEPS = 10  # of an update: an hour of a log is some 30 steps
@@ -72,7 +72,7 @@ class Learner:
             prior, quality = self._fitted(one.name, scorer, trying, one.numbers.fields)
             notes |= {"fit_s": time.monotonic() - started, "validation_ndcg": quality}
             _LOG.info("%s: prior %s, validation NDCG %.4f", one.name, _shown(prior), quality)
-        if one.more is not None and self.config.protocol.refit:
+        if one.more is not None and self.config.protocol.refit and has_targets(one.more):
             settings = replace(
                 continued(settings),
                 learning_rate=settings.learning_rate * self.config.protocol.update_rate,
@@ -82,9 +82,9 @@ class Learner:
             served, more = self._trained(one, settings, f"{one.name}-refit", (one.more, None), chosen)
             notes |= {f"refit_{name}": value for name, value in more.items()}
             scorer = Scorer(load_artifact(served))
-        prior = prior or Prior(half_life_hours=1.0, weight=0.0)  # nothing was there to fit one on
         if not one.aside:
             self.last, self.prior = served, prior
+        prior = prior or Prior(half_life_hours=1.0, weight=0.0)  # nothing was there to fit one on
         if prior.center and trying:
             queries = [encoded(scorer, one.numbers.fields, day.users) for day in trying]
             prior = prior.around(torch.cat(queries))

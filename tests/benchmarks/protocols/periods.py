@@ -15,12 +15,12 @@ from protocols.settings import QualityConfig
 
 
 def rounds(folder: Path, config: QualityConfig) -> Iterator[Round]:
-    """Yield a round for every period but the first; where asked for, one from nothing beside it."""
+    """Yield a round for every period after the first with a session; where asked for, one from nothing beside it."""
     log, period_N = period_files(folder)
     days = SessionDays(log, config)
     first_of = [int(log.sequence_N[place]) for place in np.searchsorted(period_N, np.arange(1, period_N[-1] + 1))]
     begins = [0, *first_of, int(log.sequence_N[-1]) + 1]
-    later = range(1, int(period_N[-1]) + 1)
+    later = range(int(period_N[0]) + 1, int(period_N[-1]) + 1)
     wanted = later if config.protocol.rounds is None else config.protocol.rounds
     warm = False
     for period in sorted(set(wanted) & set(later)):

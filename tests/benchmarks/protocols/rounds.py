@@ -91,6 +91,13 @@ def events_of(
     )
 
 
+def has_targets(events: EventArrays) -> bool:
+    """Return whether there is anything to learn: an event of some weight that follows another of its sequence."""
+    wanted_N = events.weights_N > 0
+    wanted_N[events.offsets[:-1]] = False
+    return bool(wanted_N.any())
+
+
 def histories_of(log: Log, start_U: Integers, stop_U: Integers, until_U: Integers | None = None) -> Histories:
     """Return the events from each start up to its stop as histories; ``until_U``: without later ones, UTC seconds."""
     spans = [np.arange(*span) for span in zip(start_U.tolist(), stop_U.tolist(), strict=True)]

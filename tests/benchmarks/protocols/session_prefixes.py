@@ -43,7 +43,10 @@ class SessionDays:
         self.sessions = Sequences(whole.offsets, whole.items_N)
 
     def at(self, num_sessions: int, users: JudgedUsers, num_items: int | None = None) -> JudgedDay:
-        """Return lists that are made after the first ``num_sessions``, of items up to ``num_items``."""
+        """Return lists that are made after the first ``num_sessions``, of items up to ``num_items``.
+
+        Windows of popularity end with the last of these sessions; what others click after it is not counted.
+        """
         log, past = self.log, self.sessions.first(num_sessions)
         num_items = len(log.items) if num_items is None else num_items
         size = int(past.offsets[-1])
