@@ -220,3 +220,16 @@ def test_interactions_follow_each_other_by_parts_of_a_second(quality, tmp_path):
     (tmp_path / "ml.inter").write_text("\n".join(rows) + "\n")
     log = quality.leave_one_out.rated_items(tmp_path, 1)
     assert (log.items, log.time_N.tolist()) == (("a", "b"), [10, 10])
+
+
+def test_ratings_with_colons_have_times_and_genres(quality, tmp_path):
+    (tmp_path / "ratings.dat").write_text("u::b::5::20\nu::a::5::10\nv::b::7::30\n")
+    (tmp_path / "movies.dat").write_text("a::A: the film (1999)::Drama|Comedy\nb::B (2000)::\n")
+    log = quality.leave_one_out.rated_items(tmp_path, 2)
+    assert (log.items, log.item_N.tolist(), log.time_N.tolist()) == (("a", "b"), [1, 2, 2], [10, 20, 30])
+    assert log.timed
+    assert log.values == {"categories": ("Comedy", "Drama")}
+    assert log.categories_VK.tolist() == [[0, 0], [2, 1], [0, 0]]
+    (tmp_path / "ratings.dat").write_text("u::b::5\n")
+    with pytest.raises(SystemExit, match=r"ratings\.dat: line 1: wanted 4 fields with :: between them, has 3"):
+        quality.leave_one_out.rated_items(tmp_path, 2)

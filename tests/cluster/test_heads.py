@@ -6,6 +6,7 @@ import torch
 from tests.cluster.worlds import artifact_of
 from tests.model.synthetic import write_shard
 
+from intentrec.cluster import heads
 from intentrec.cluster.heads import fit_calibrations, head_chances, some_rows
 from intentrec.metrics import calibrated, label_figures
 from intentrec.model.inference import Scorer
@@ -49,6 +50,15 @@ def test_a_head_that_is_too_sure_is_made_as_sure_as_it_is_right(sure):
     chances_NC, truth_NC = chances_of(*sure)["action"]
     assert calibrated(chances_NC, found) == pytest.approx(np.tile([2 / 3, 1 / 3], (3 * NUM_ROWS, 1)), abs=1e-2)
     assert label_figures(calibrated(chances_NC, found), truth_NC).ece == pytest.approx(0, abs=1e-2)
+
+
+@pytest.mark.parametrize("most", [30, 90])
+def test_of_many_targets_an_even_part_is_taken(sure, monkeypatch, most):
+    monkeypatch.setattr(heads, "_MOST_CHANCES", 2 * most)  # the head has two labels
+    chances_NC, truth_NC = chances_of(*sure)["action"]
+    assert chances_NC.shape == (most, 2)
+    # of [view, view, buy] after [view, view, buy] ... every sixth or second one
+    assert truth_NC[:, 1].tolist() == [place * 180 // most % 3 == 2 for place in range(most)]
 
 
 @pytest.mark.parametrize(("most", "read"), [(100, [30, 60]), (90, [30, 60]), (9, [3, 6]), (1, [1, 1])])

@@ -47,6 +47,8 @@ def test_events_become_numbers_and_unknown_ones_zero(spark, weights, of_buy):
             ("ann", False, NINE, 1, "e2", "tea", "buy", None, [("device", "fridge")]),
             ("ann", False, NINE, 2, "e3", "jar", "view", None, []),
             ("bot", True, NINE, 0, "e4", "tea", "view", None, []),
+            ("cyd", False, NINE, 0, "e5", None, "buy", None, []),  # comes without an item: its action is a target
+            ("bot", True, NINE, 1, "e6", None, "buy", None, []),
         ],
         "user_id STRING, by_bot BOOLEAN, occurred_at TIMESTAMP, sequence BIGINT, event_id STRING, item_id STRING, "
         "action STRING, value DOUBLE, context ARRAY<STRUCT<key: STRING, value: STRING>>",
@@ -63,6 +65,8 @@ def test_events_become_numbers_and_unknown_ones_zero(spark, weights, of_buy):
             ("ann", False, NINE, 1, "e2", "buy", None, 7, of_buy, [1, 3, 0, 0]),
             ("ann", False, NINE, 2, "e3", "view", None, 0, 0.0, [2, 0, 0, 0]),
             ("bot", True, NINE, 0, "e4", "view", None, 7, 0.0, [2, 3, 0, 0]),
+            ("cyd", False, NINE, 0, "e5", "buy", None, 0, of_buy, [1, 0, 0, 0]),
+            ("bot", True, NINE, 1, "e6", "buy", None, 0, 0.0, [1, 0, 0, 0]),
         ],
         ENCODED_COLUMNS,
     )

@@ -37,6 +37,7 @@ def test_judged_users_have_a_past_and_choose_something_new(spark):
             event("cyd", 5, 1),  # nothing but a seen item
             event("dan", 1, 1),
             event("dan", 5, 3, 0.0),  # an action that weighs nothing
+            event("dan", 5, 0),  # a search, say: nothing was chosen
         ],
         ENCODED_COLUMNS,
     )

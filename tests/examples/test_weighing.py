@@ -74,6 +74,9 @@ def test_events_of_rare_items_count_more_and_all_of_them_one_in_the_mean(spark):
     assert weights(encoded(spark, *rows), Weighing(rarity_floor=0.8)) == pytest.approx(
         [9 / 10.25] * 4 + [2.5 * 9 / 10.25, 3.75 * 9 / 10.25]
     )
+    # Nine events without an item, more than of any item, are neither rare nor common: 14 + 9 for 9 + 9.
+    found = weights(encoded(spark, *rows, *[(0, None, 1.0)] * 9), Weighing(rarity_floor=0.1))
+    assert sorted(found) == pytest.approx(sorted([18 / 23] * 13 + [4 * 18 / 23, 6 * 18 / 23]))
 
 
 def test_value_and_rarity_together_stay_below_ten_before_all_are_scaled(spark):

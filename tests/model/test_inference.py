@@ -116,6 +116,19 @@ def test_heads_are_told_with_the_calibration_that_the_model_holds(own):
     torch.testing.assert_close(calm.queries_BQD, plain.queries_BQD, rtol=0, atol=0)  # the network's own stay
 
 
+def test_a_head_that_nothing_was_learnt_of_says_nothing():
+    shape, histories = SHAPES["intent"], histories_of(SHAPES["intent"], [3, 5])
+    whole = Scorer(artifact_of(shape)).encode(histories)
+    counts = {head: [0.0, 0.0] if head == "category" else [0.0, 2.0] for head in shape.heads}
+    part = Scorer(replace(artifact_of(shape), facts={"label_counts": counts})).encode(histories)
+    kept = [place for place, head in enumerate(shape.heads) if head != "category"]
+    assert list(part.heads) == [shape.heads[place] for place in kept]
+    alpha_BH = whole.alpha_BH[:, kept]
+    torch.testing.assert_close(part.alpha_BH, alpha_BH / alpha_BH.sum(dim=1, keepdim=True))
+    none = Scorer(replace(artifact_of(shape), facts={"label_counts": {head: [0.0] for head in shape.heads}}))
+    assert (none.encode(histories).heads, none.encode(histories).alpha_BH.shape) == ({}, (2, 0))
+
+
 def test_no_histories_give_no_rows():
     shape = SHAPES["intent"]
     encoded = Scorer(artifact_of(shape)).encode(Histories([], [], []))

@@ -49,9 +49,12 @@ def test_novelty_asks_whether_the_main_category_was_met_before():
     assert labels["novelty"][0, :, 0].tolist() == [1, 0, -1, -1, 0, -1]
 
 
-def test_novelty_is_about_items_where_there_are_no_categories():
-    shape = preset_shape("intent", 4, [])
-    labels = labels_of([1, 2, 1], [100, 200, 300], shape=shape, catalogue=Catalogue.without_categories([100] * 4))
+@pytest.mark.parametrize("columns", [0, 4])  # a night's catalogue has max_categories of them, known or not
+def test_novelty_is_about_items_where_there_are_no_categories(columns):
+    shape = preset_shape("intent", 4, [Field("categories", 0, 4)])
+    catalogue = replace(Catalogue.without_categories([100] * 4), categories_VC=torch.zeros(5, columns).long())
+    features = torch.zeros(1, 4, 3).long()
+    labels = intent_labels(shape, catalogue, torch.tensor([[1, 2, 1]]), torch.tensor([[100, 200, 300]]), features)
     assert labels["novelty"][0, :, 0].tolist() == [1, 0, -1]
 
 
@@ -65,7 +68,8 @@ def test_item_age_is_taken_when_the_next_event_happens():
     [
         (100, [0, 3, 4]),  # all published at once: any age is real
         (100 + 2 * DAY_S, [-1, 3, 4]),  # a log of two days: its first day can hold no age of "1 to 7 days"
-        (100 + 7 * DAY_S, [-1, -1, 4]),  # of seven: the oldest label begins at seven days
+        (100 + 9 * DAY_S, [-1, 3, 4]),  # of nine: "7 to 30 days" has occurred for two, less than a quarter of them
+        (100 + 10 * DAY_S, [-1, -1, 4]),  # of ten: for three
     ],
 )
 def test_an_age_is_no_label_before_the_log_could_hold_an_item_of_the_oldest_one(newest, known):

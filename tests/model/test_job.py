@@ -70,7 +70,12 @@ def test_what_changes_a_step_changes_the_fingerprint(other):
 
 @pytest.mark.parametrize(
     ("loss", "ndcg", "by", "badness"),
-    [(2.0, 0.25, "loss", 2.0), (2.0, 0.25, "ndcg", -0.25), (2.0, None, "ndcg", 2.0), (None, None, "ndcg", None)],
+    [
+        (2.0, 0.25, "loss", (0.0, 2.0)),
+        (2.0, 0.25, "ndcg", (-0.25, 2.0)),  # of equal lists the lower loss
+        (2.0, None, "ndcg", (0.0, 2.0)),
+        (None, None, "ndcg", None),
+    ],
 )
 def test_an_epoch_is_better_by_a_lower_loss_or_a_higher_ndcg(loss, ndcg, by, badness):
     assert EpochFigures(1, {}, loss, {}, 1, 0, 1.0, ndcg).badness(by) == badness

@@ -42,3 +42,9 @@ def test_an_epoch_begins_from_the_best_weights_right_after_a_fall_alone():
 def test_ndcg_is_better_where_it_is_greater():
     found = [EpochFigures(n, {}, 9.0 - n, {}, 1, 0, 1.0, ndcg) for n, ndcg in enumerate([0.1, 0.3, 0.2], 1)]
     assert [Patience(1, 0, by).is_over(found) for by in ("ndcg", "loss")] == [True, False]
+
+
+def test_of_epochs_whose_lists_find_nothing_the_lower_loss_is_better():
+    found = [EpochFigures(n, {}, 9.0 - n, {}, 1, 0, 1.0, 0.0) for n in (1, 2, 3)]
+    assert not Patience(1, 0, "ndcg").is_over(found)
+    assert Patience(1, 0, "ndcg").is_over([*found, found[-1]])

@@ -52,6 +52,18 @@ def test_a_level_does_not_know_the_order_of_its_events():
     torch.testing.assert_close(layer(x_BLD, timeline)[:, 3], layer(swapped_BLD, timeline)[:, 3], rtol=1e-4, atol=1e-5)
 
 
+def test_levels_of_a_long_history_ask_alike_in_bfloat16():
+    torch.manual_seed(0)
+    shape = NetworkShape(num_items=1, width=64, attention_heads=2, levels=1, dropout=0.0)
+    layer, timeline = AttenMixer(shape), Timeline.of(torch.arange(1, 401)[None])
+    x_BLD = 2 * torch.randn(1, 400, 64)
+    with torch.no_grad():
+        exact_BLQD = layer(x_BLD, timeline)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough_BLQD = layer(x_BLD.bfloat16(), timeline).float()
+    assert (rough_BLQD - exact_BLQD)[:, 300:].norm() < 0.01 * exact_BLQD[:, 300:].norm()
+
+
 def test_interests_are_mixtures_of_the_events_so_far_and_the_last_one():
     layer = MultiInterest(SHAPE)
     with torch.no_grad():

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from intentrec.metrics import Calibration, fit_calibration
 from intentrec.model.batches import Batch, Reading, Shard, read_batches
@@ -19,6 +20,7 @@ from intentrec.model.targets import targets_of
 
 _EVENTS = 16_384  # of a batch: every pair of two events of a row takes some 30 bytes
 _MOST_ROWS = 20_000  # a target each at least: the standard error of an accuracy is then 0.4 % at most
+_MOST_CHANCES = 20_000_000  # of a head: 160 MB, and 20,000 targets of 1,000 labels
 Said = dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
 
 
@@ -47,8 +49,9 @@ def head_chances(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]
     Args:
         scorer: has not learnt from the rows.
         catalogue: of its items.
-        shards: of the rows; of many a part is read.
+        shards: of the rows; of many a part is read, and of many targets an even part is taken.
     """
+    num_rows = max(1, min(_MOST_ROWS, sum(shard.rows for shard in shards)))
     chances: dict[str, list[NDArray[np.float64]]] = {head: [] for head in scorer.shape.heads}
     truths: dict[str, list[NDArray[np.bool_]]] = {head: [] for head in scorer.shape.heads}
     with torch.inference_mode():
@@ -57,7 +60,8 @@ def head_chances(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]
             there = batch.to(scorer.device)
             said = scorer.network(there.items_BL, there.times_BL, there.features_BCL)
             for head, logits_BLC in said.head_logits.items():
-                chosen_BL = targets.chosen(head)
+                most = math.ceil(_MOST_CHANCES / logits_BLC.shape[-1] * len(batch.row_ids_B) / num_rows)
+                chosen_BL = _thinned(targets.chosen(head), most)
                 chances_NC = logits_BLC.cpu()[chosen_BL].double().softmax(dim=1).numpy()
                 labels_NK = targets.labels[head][chosen_BL].numpy()
                 truth_NC = np.zeros(chances_NC.shape, dtype=bool)
@@ -66,6 +70,15 @@ def head_chances(scorer: Scorer, catalogue: Catalogue, shards: tuple[Shard, ...]
                 chances[head].append(chances_NC)
                 truths[head].append(truth_NC)
     return {head: (np.concatenate(chances[head]), np.concatenate(truths[head])) for head in chances if chances[head]}
+
+
+def _thinned(chosen_BL: Tensor, most: int) -> Tensor:
+    """Return bool [B, L], at most so many of what is chosen, evenly spread."""
+    places_N = chosen_BL.flatten().nonzero()[:, 0]
+    if len(places_N) <= most:
+        return chosen_BL
+    kept_M = places_N[torch.arange(most) * len(places_N) // most]
+    return torch.zeros_like(chosen_BL.flatten()).index_fill_(0, kept_M, True).view_as(chosen_BL)
 
 
 def fit_calibrations(artifact: Artifact, shards: tuple[Shard, ...]) -> dict[str, Calibration]:

@@ -144,7 +144,9 @@ class Action(Section):
     """What an action counts."""
 
     weight: float = Field(1.0, ge=0, description="of the event as a training target; 0: context only")
-    has_item: StrictBool = Field(True, description="false: events of this action come without an item")
+    has_item: StrictBool = Field(
+        True, description="false: its events come without an item; of their weight only the intent action learns"
+    )
 
 
 def _as_action(value: Any) -> Any:

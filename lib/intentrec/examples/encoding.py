@@ -73,13 +73,15 @@ def encode(
 
     Returns:
         One row per event: user_id, by_bot, occurred_at, sequence, event_id, action, value, item_index (0 unknown or
-        none), weight (FLOAT, 0 where the item is unknown and in a bot's session), features ARRAY<INT> in the order of
+        none), weight (FLOAT, 0 where the item is unknown and in a bot's session; an event that came without an item has
+        its action's), features ARRAY<INT> in the order of
         ``encoding.columns``.
     """
     lookup = F.broadcast(vocabulary.select("item_id", "item_index").join(categories, "item_id", "left"))
     joined = events.join(lookup, "item_id", "left")
     item = F.coalesce("item_index", F.lit(0))
     weight = F.lit(1.0) if encoding.weights is None else _weight_of(encoding.weights)
+    is_target = ((item > 0) | F.col("item_id").isNull()) & ~F.col("by_bot")  # without an item the action is a target
     joined, columns = _with_features(joined, features, encoding)
     return joined.select(
         "user_id",
@@ -90,7 +92,7 @@ def encode(
         "action",
         "value",
         item.alias("item_index"),
-        F.when((item > 0) & ~F.col("by_bot"), weight).otherwise(F.lit(0.0)).cast("float").alias("weight"),
+        F.when(is_target, weight).otherwise(F.lit(0.0)).cast("float").alias("weight"),
         columns.alias("features"),
     )
 

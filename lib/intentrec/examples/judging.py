@@ -41,7 +41,8 @@ def judged_users(
     section 5.10.
     """
     occurred_at = F.col("occurred_at")
-    judged = events.where((occurred_at >= F.lit(bounds[0])) & (occurred_at < F.lit(bounds[-1])) & (F.col("weight") > 0))
+    judged = events.where((occurred_at >= F.lit(bounds[0])) & (occurred_at < F.lit(bounds[-1])))
+    judged = judged.where((F.col("weight") > 0) & (F.col("item_index") > 0))
     day = sum(((occurred_at >= F.lit(bound)).cast("int") for bound in bounds[1:-1]), F.lit(0))
     chosen = judged.groupBy(day.alias("day"), "user_id").agg(F.collect_set("item_index").alias("chosen"))
     starts = F.array(*map(F.lit, bounds[:-1]))

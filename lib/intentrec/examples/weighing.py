@@ -94,7 +94,7 @@ def _median(events: DataFrame) -> DataFrame:
 
 def _rarity(events: DataFrame, floor: float) -> DataFrame:
     """Return item_index, rarity: 1 / the root of an item's share of the most frequent item's events."""
-    counted = events.groupBy("item_index").agg(F.count("*").alias("num"))
+    counted = events.where("item_index > 0").groupBy("item_index").agg(F.count("*").alias("num"))
     most = counted.agg(F.max("num").alias("most"))
     rarity = 1 / F.greatest(F.sqrt(F.col("num") / F.col("most")), F.lit(floor))
     return counted.crossJoin(F.broadcast(most)).select("item_index", rarity.alias("rarity"))

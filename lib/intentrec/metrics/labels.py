@@ -121,10 +121,13 @@ def fit_calibration(
     rows_R, labels_R = truth_NC.nonzero()
     weights_R = 1 / truth_NC.sum(axis=1)[rows_R]
     base_rates_C = counts_C / max(counts_C.sum(), 1)
+    logits_NC = np.log(np.maximum(probabilities_NC, _LEAST))
+    logits_NC -= logits_NC.max(axis=1, keepdims=True)
 
     def searched(log_temperature: float) -> tuple[float, float]:
         """Return the least surprise at a temperature, and the share that has it."""
-        said_R = _tempered(probabilities_NC, log_temperature)[rows_R, labels_R]
+        cold = math.exp(-log_temperature)
+        said_R = np.exp(cold * logits_NC[rows_R, labels_R]) / np.exp(cold * logits_NC).sum(axis=1)[rows_R]
 
         def surprise(share: float) -> float:
             mixed_R = (1 - share) * said_R + share * base_rates_C[labels_R]

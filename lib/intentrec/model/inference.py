@@ -44,9 +44,9 @@ class Encoded:
     Attributes:
         queries_BQD: float32; dot products with item vectors are scores, the greatest of Q where there are several.
         intents_BD: float32, Z; 0 without heads.
-        alpha_BH: float32 shares of the heads, in the order of ``heads``.
+        alpha_BH: float32 shares of the heads, in the order of ``heads``; they sum to 1.
         heads: head -> float32 [B, N] probabilities, calibrated where the model holds how; the network itself
-            goes on from those it was trained with.
+            goes on from those it was trained with. A head that no event of the training had a label for says nothing.
     """
 
     queries_BQD: Tensor
@@ -69,6 +69,8 @@ class Scorer:
         self.network = artifact.network(self.device).requires_grad_(False)
         self.labels = artifact.labels()
         self._calibrations = artifact.calibrations()
+        counts = artifact.facts.get("label_counts", {})
+        self.heads = tuple(head for head in self.shape.heads if sum(counts.get(head, (1.0,))) > 0)
         with torch.inference_mode():
             self._vectors = self.network.items.whole()
             self.items_VD = self._vectors.vectors_UD.cpu()
@@ -84,10 +86,11 @@ class Scorer:
         """
         lengths_B = _checked_lengths(histories, self.shape.num_columns)
         rows, heads = len(lengths_B), len(self.shape.heads)
+        learnt = [self.shape.heads.index(head) for head in self.heads]
         queries_BQD = torch.zeros(rows, self.shape.num_queries, self.shape.width)
         intents_BD = torch.zeros(rows, self.shape.width)
         alpha_BH = torch.zeros(rows, heads)
-        chances = {head: torch.zeros(rows, len(self.labels[head])) for head in self.shape.heads}
+        chances = {head: torch.zeros(rows, len(self.labels[head])) for head in self.heads}
         with torch.inference_mode(), mixed_precision(self.device):
             for chosen in _alike(lengths_B):
                 said = self.network.of_last(*self._padded(histories, chosen), self._vectors)
@@ -95,8 +98,11 @@ class Scorer:
                 queries_BQD[where] = said.queries_BLQD[own, 0].float().cpu()
                 intents_BD[where] = said.intents_BLD[own, 0].float().cpu()
                 alpha_BH[where] = said.alpha_BLH[own, 0].float().cpu()
-                for head, logits_BLN in said.head_logits.items():
-                    chances[head][where] = self._chances(head, logits_BLN[own, 0].float().cpu())
+                for head, chances_BN in chances.items():
+                    chances_BN[where] = self._chances(head, said.head_logits[head][own, 0].float().cpu())
+        if len(learnt) < heads:
+            alpha_BH = alpha_BH[:, learnt]
+            alpha_BH /= alpha_BH.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
         return Encoded(queries_BQD, intents_BD, alpha_BH, chances)
 
     def _chances(self, head: str, logits_BN: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def intent_labels(
             assert catalogue.clusters_V is not None  # a training finds them before its first step
             own_BLK = catalogue.clusters_V[items_BL][..., None] - 1
         elif head == "novelty":
-            own_BLK = _novelty(catalogue, items_BL)[..., None]
+            own_BLK = _novelty(items_BL, catalogue.categories_VC[:, 0] if shape.num_categories else None)[..., None]
         else:
             ages_BL = age_buckets(times_BL - catalogue.published_V[items_BL])
             unknown_BL = (items_BL == 0) | (times_BL < _ages_known_since(catalogue))
@@ -90,22 +90,22 @@ def intent_labels(
 
 
 def _ages_known_since(catalogue: Catalogue) -> Tensor:
-    """Return the second since which an item could have any age that one has at the end of the log.
+    """Return the second since which an item's age is a label.
 
     Where ages count from an item's first event, none is older than the log: in its first days everything is new, and
-    what is learnt there of ages is wrong ever after. An event counts once the log is as old as the oldest label that it
-    comes to hold.
+    what is learnt there of ages is wrong ever after. An event counts once the log is as old as the oldest label that
+    occurs in its last quarter; a label that had just begun to occur would leave nothing to learn from, as the log's
+    last days are held out.
     """
     published = catalogue.published_V[1:]
     begins, ends = published.min(), published.max()
     bounds = torch.tensor([0, *(bound for bound, _ in _AGES)], device=published.device)
-    return begins + bounds.take(age_buckets(ends - begins))  # an index would wait for the GPU in every step
+    return begins + bounds.take(age_buckets((ends - begins) * 3 // 4))  # an index would wait for the GPU in every step
 
 
-def _novelty(catalogue: Catalogue, items_BL: Tensor) -> Tensor:
+def _novelty(items_BL: Tensor, kind_V: Tensor | None) -> Tensor:
     """Return 1 where the event's main category (without categories: its item) is new in the row, 0 if not; -1: none."""
-    has_categories = catalogue.categories_VC.shape[1] > 0
-    kinds_BL = catalogue.categories_VC[items_BL, 0] if has_categories else items_BL
+    kinds_BL = items_BL if kind_V is None else kind_V[items_BL]
     length = items_BL.shape[1]
     earlier_LL = torch.ones(length, length, dtype=torch.bool, device=items_BL.device).tril(-1)
     seen_BL = ((kinds_BL[:, :, None] == kinds_BL[:, None, :]) & earlier_LL).any(dim=2)

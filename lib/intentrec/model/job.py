@@ -198,11 +198,15 @@ class EpochFigures:
     seconds: float
     validation_ndcg: float | None = None
 
-    def badness(self, by: str) -> float | None:
-        """Return what chooses the epoch, less being better; None where nothing could be judged."""
-        if by == "loss" or self.validation_ndcg is None:
-            return self.validation_loss
-        return -self.validation_ndcg
+    def badness(self, by: str) -> tuple[float, float] | None:
+        """Return what chooses the epoch, less being better, and then its loss; None where nothing could be judged.
+
+        By lists several epochs may be equally bad: of a large catalogue the first ones find nothing.
+        """
+        if self.validation_loss is None:
+            return None
+        by_lists = by == "ndcg" and self.validation_ndcg is not None
+        return -(self.validation_ndcg or 0.0) if by_lists else 0.0, self.validation_loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Patience:
         return self._counted(figures)[1]
 
     def _counted(self, figures: Sequence[EpochFigures]) -> tuple[int, bool]:
-        best, since, falls = float("inf"), 0, 0
+        best, since, falls = (float("inf"), float("inf")), 0, 0
         for epoch in figures:
             found = epoch.badness(self.by)
             if found is None:

@@ -56,7 +56,8 @@ class AttenMixer(nn.Module):
         allowed_B1LL = timeline.allowed_BLL[:, None]
         key_BHLE = self._split(self.key(x_BLD))
         length_BL = timeline.valid_BL.cumsum(dim=1)
-        sums_BLD = x_BLD.cumsum(dim=1)
+        # Differences of sums of 400 events in bfloat16 would be off by a quarter of an event.
+        sums_BLD = x_BLD.float().cumsum(dim=1)
         levels = []
         for level, asked in enumerate(self.asked, 1):
             before_BLD = nn.functional.pad(sums_BLD, (0, 0, level, 0))[:, : sums_BLD.shape[1]]

@@ -87,12 +87,15 @@ def by_appearance(names_N: NDArray[np.generic]) -> tuple[Integers, tuple[str, ..
 
 
 def rated_items(folder: Path, max_categories: int) -> Log:
-    """Read users' items in order, and the items' genres: the form of ml1m_sequences, or of ml100k with its times.
+    """Read users' items in order, and the items' genres.
+
+    Forms: ml1m_sequences, without times; ml100k and movietweetings_100k, with times.
 
     Of every item the first ``max_categories`` genres are kept.
     """
-    if any(path.name.endswith((".inter", ".inter.gz")) for path in folder.iterdir()):
-        return _interactions(folder, max_categories)
+    for ending, read in ((".inter", _interactions), ("ratings.dat", _ratings)):
+        if any(path.name.removesuffix(".gz").endswith(ending) for path in folder.iterdir()):
+            return read(folder, max_categories)
     path = only(folder, r"(?!README).*\.txt")
     rows = _pairs(path, ("user", "item"))
     if not len(rows):
@@ -132,15 +135,39 @@ def _interactions(folder: Path, max_categories: int) -> Log:
     with opened(only(folder, r".*\.inter")) as lines:
         rows = pd.read_csv(lines, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
     rows.columns = [name.partition(":")[0] for name in rows.columns]
-    users_N = np.unique(rows["user_id"].to_numpy(), return_inverse=True)[1]
-    clock_N = rows["timestamp"].astype(float).to_numpy()
-    order_N = np.lexsort((np.arange(len(rows)), clock_N, users_N))
-    codes_N, names = by_appearance(rows["item_id"].to_numpy()[order_N])
     genres: dict[str, list[str]] = {}
     if any(path.name.endswith((".item", ".item.gz")) for path in folder.iterdir()):
         with opened(only(folder, r".*\.item")) as lines:
             found = pd.read_csv(lines, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
         genres = {row.iloc[0]: row.iloc[3].split() for _, row in found.iterrows()}
+    return _in_time(rows, genres, max_categories)
+
+
+def _ratings(folder: Path, max_categories: int) -> Log:
+    path = only(folder, r"ratings\.dat")
+    fields = _fields(path, 4)
+    rows = pd.DataFrame(fields, columns=["user_id", "item_id", "rating", "timestamp"], dtype=object)
+    genres: dict[str, list[str]] = {}
+    if any(path.name.startswith("movies.dat") for path in folder.iterdir()):
+        genres = {item: own.split("|") for item, _, own in _fields(only(folder, r"movies\.dat"), 3)}
+    return _in_time(rows, genres, max_categories)
+
+
+def _fields(path: Path, number: int) -> list[list[str]]:
+    with opened(path) as lines:
+        rows = [(at, line.rstrip("\n").split("::")) for at, line in enumerate(lines, 1) if line.strip()]
+    for at, row in rows:
+        if len(row) != number:
+            sys.exit(f"{path}: line {at}: wanted {number} fields with :: between them, has {len(row)}")
+    return [row for _, row in rows]
+
+
+def _in_time(rows: pd.DataFrame, genres: dict[str, list[str]], max_categories: int) -> Log:
+    """Return rows of user_id, item_id and timestamp as a log, each user's in the order of time."""
+    users_N = np.unique(rows["user_id"].to_numpy(), return_inverse=True)[1]
+    clock_N = rows["timestamp"].astype(float).to_numpy()
+    order_N = np.lexsort((np.arange(len(rows)), clock_N, users_N))
+    codes_N, names = by_appearance(rows["item_id"].to_numpy()[order_N])
     times_N = clock_N[order_N].astype(np.int64)
     return _of_users(users_N[order_N], codes_N, times_N, names, (genres, max_categories), timed=True)
 
