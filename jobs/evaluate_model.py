@@ -12,15 +12,14 @@ from pyspark.sql import functions as F
 from intentrec import __version__
 from intentrec.baselines import TRANSITIONS, decayed_name, popularity_name
 from intentrec.cluster.calibration import recentered
-from intentrec.cluster.catalogue import Numbers, collect_numbers, no_newcomers
+from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.evaluation import Judgement, judge, judge_heads
 from intentrec.cluster.judging import JudgedDay, collect_sources, judged_days
 from intentrec.cluster.memberships import segments_of
 from intentrec.cluster.pins import refuse_mismatch
 from intentrec.cluster.priors import half_lives, prior_of, save_prior
 from intentrec.cluster.recommenders import CountingRecommender, ModelRecommender, Recommender
-from intentrec.cluster.reranking import reranking_of
-from intentrec.cluster.tradeoff import PolicyRecommender, traded
+from intentrec.cluster.tradeoff import lists_with_policies, traded
 from intentrec.cluster.training import (
     continued,
     find_examples,
@@ -149,17 +148,20 @@ def _traded(
     run: Run, night: Night, numbers: Numbers, days: list[JudgedDay], model: tuple[str, Artifact]
 ) -> list[Measured]:
     """Measure what the policies cost the challenger and what they buy; nothing where all of them are off."""
-    settings, nobody = run.config.evaluation, no_newcomers(night.encoding.max_categories)
-    at = (night.end(), timedelta(minutes=run.config.sessions.gap_minutes))
-    how = reranking_of(run.config.recommendations.policies, numbers, nobody, days[0].counts, at)
-    if how is None:
+    settings, policies = run.config.evaluation, run.config.recommendations.policies
+    if not policies.any_on:
         return []
     name, artifact = model
     raw = ModelRecommender(name, Scorer(artifact), numbers.fields, prior_of(artifact))
     k, rows = settings.k[0], []
-    for segment, recommender in ((BEFORE_POLICIES, raw), (AFTER_POLICIES, PolicyRecommender(raw, how))):
-        lists = [(day, recommender.recommend(day, k)) for day in days]
-        for each in traded(lists, how.categories_VC, k, run.config.training.seed):
+    length = max(k, run.config.recommendations.k)  # new and drawn items stand last in a list
+    begins = night.bounds(settings.holdout_days, settings.holdout_days)[:-1]
+    gap = timedelta(minutes=run.config.sessions.gap_minutes)
+    for segment, lists in (
+        (BEFORE_POLICIES, [(day, raw.recommend(day, length)) for day in days]),
+        (AFTER_POLICIES, lists_with_policies(raw, [*zip(days, begins, strict=True)], policies, numbers, gap, length)),
+    ):
+        for each in traded(lists, numbers.catalogue.categories_VC.numpy(), k, run.config.training.seed):
             rows.append(Measured(name, segment, each.metric, k, None, each.value, each.low, each.high, each.num_users))
     return rows
 

@@ -52,6 +52,8 @@ def test_means_over_seeds_are_compared_user_by_user(ablation):
     # Both have two seeds: 0.45 against 0.3, for every user, so in every resample.
     ends = [found[f"v2_vs_v0:ndcg@10{end}"] for end in ("", ":low", ":high")]
     assert ends == [0.5, 0.5, 0.5]
+    # Means of seeds 0.3, 0.6 and 0.2, 0.4: variances 0.045 and 0.02, of two seeds each, over 0.3.
+    assert found["v2_vs_v0:ndcg@10:seed_error"] == pytest.approx((0.065 / 2) ** 0.5 / 0.3, abs=1e-6)
     assert found["v2:train_s"] == 2.0
 
 

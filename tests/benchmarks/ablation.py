@@ -10,7 +10,7 @@ with the short-term layer as well, where times are real; then readouts on v2, an
 
 Keys: ``v2:ndcg@10`` (mean over the lists of all rounds, and over seeds), ``v2:ndcg@10:lowest`` and ``:highest`` of a
 seed; ``v2_vs_v1:ndcg@10`` with ``:low`` and ``:high`` (90 %): relative difference of the means over seeds, test users
-resampled in pairs.
+resampled in pairs; ``:seed_error``: its standard error by what seeds alone move, which the interval does not hold.
 """
 
 import argparse
@@ -161,11 +161,13 @@ def report(done: Mapping[str, Sequence[tuple[PerList, dict[str, float]]]]) -> di
         for other in REFERENCES.get(variant, ()):
             both = min(len(seeds), len(done.get(other, ())))
             for key in (key for key in seeds[0][0] if both and key.startswith(("ndcg", "hr", "mrr"))):
-                own_U, other_U = (
-                    np.mean([run[0][key] for run in done[name][:both]], axis=0) for name in (variant, other)
-                )
+                own_SU, other_SU = (np.array([run[0][key] for run in done[name][:both]]) for name in (variant, other))
+                own_U, other_U = own_SU.mean(axis=0), other_SU.mean(axis=0)
                 difference = paired_relative_difference(own_U, other_U, _SEED)
                 ends = {"": difference.value, ":low": difference.low, ":high": difference.high}
+                if both > 1:
+                    variances = [means_S.var(ddof=1) / both for means_S in (own_SU.mean(axis=1), other_SU.mean(axis=1))]
+                    ends[":seed_error"] = float(np.sqrt(sum(variances)) / other_U.mean())
                 found |= {
                     f"{variant}_vs_{other}:{key}{end}": value for end, value in ends.items() if np.isfinite(value)
                 }

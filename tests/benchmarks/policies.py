@@ -18,12 +18,11 @@ from pathlib import Path
 import torch
 from form import ROOT, Flags, Measured, run_benchmark
 
-from intentrec.cluster.catalogue import Numbers, collect_numbers, no_newcomers
+from intentrec.cluster.catalogue import Numbers, collect_numbers
 from intentrec.cluster.judging import JudgedDay, judged_days
 from intentrec.cluster.priors import prior_of
 from intentrec.cluster.recommenders import ModelRecommender
-from intentrec.cluster.reranking import reranking_of
-from intentrec.cluster.tradeoff import PolicyRecommender, traded
+from intentrec.cluster.tradeoff import lists_with_policies, traded
 from intentrec.config import PoliciesConfig, load_config
 from intentrec.ledger import Command, Run, night_of, tonights_challenger
 from intentrec.model.checkpoint import load_artifact
@@ -56,14 +55,14 @@ class World:
         model: with its prior.
         days: judged, in order.
         numbers: of the night.
-        until: the end of the night, aware.
+        begins: of each day, aware.
         gap: a longer pause ends a session.
     """
 
     model: ModelRecommender
     days: list[JudgedDay]
     numbers: Numbers
-    until: datetime
+    begins: list[datetime]
     gap: timedelta
 
 
@@ -75,17 +74,13 @@ def main(flags: Flags) -> Measured:
     raw = traded([(day, world.model.recommend(day, K)) for day in world.days], categories_VC, K, seed=1)
     figures = {f"off:{figure.metric}": round(figure.value, 4) for figure in raw}
     for name, policies in list(VARIANTS.items())[: 2 if flags.quick else None]:
-        how = reranking_of(
-            PoliciesConfig.model_validate(policies), world.numbers, no_newcomers(categories_VC.shape[1]),
-            world.days[0].counts, (world.until, world.gap),
-        )  # fmt: skip
-        assert how is not None
-        recommender = PolicyRecommender(world.model, how)
-        found = traded([(day, recommender.recommend(day, K)) for day in world.days], categories_VC, K, seed=1)
+        days, chosen = [*zip(world.days, world.begins, strict=True)], PoliciesConfig.model_validate(policies)
+        lists = lists_with_policies(world.model, days, chosen, world.numbers, world.gap, K)
+        found = traded(lists, categories_VC, K, seed=1)
         figures |= {f"{name}:{figure.metric}": round(figure.value, 4) for figure in found}
         figures[f"{name}:ndcg_lost"] = round(1 - figures[f"{name}:ndcg"] / figures["off:ndcg"], 4)
-    lists = sum(len(day.users) for day in world.days)
-    return Measured({"k": K, "lists": lists, "items": len(categories_VC) - 1, "of": _source(flags)}, figures)
+    num_lists = sum(len(day.users) for day in world.days)
+    return Measured({"k": K, "lists": num_lists, "items": len(categories_VC) - 1, "of": _source(flags)}, figures)
 
 
 def _source(flags: Flags) -> str:
@@ -108,7 +103,8 @@ def _of_the_demo() -> World:
     artifact = load_artifact(model.folder, model.files)
     spark.stop()
     recommender = ModelRecommender(model.model_id, Scorer(artifact), numbers.fields, prior_of(artifact))
-    return World(recommender, days, numbers, night.end(), timedelta(minutes=config.sessions.gap_minutes))
+    begins = night.bounds(settings.holdout_days, settings.holdout_days)[:-1]
+    return World(recommender, days, numbers, begins, timedelta(minutes=config.sessions.gap_minutes))
 
 
 def _of_clicks(folder: Path, *, quick: bool) -> World:
@@ -122,11 +118,11 @@ def _of_clicks(folder: Path, *, quick: bool) -> World:
     one = next(nightly(folder, config))
     with tempfile.TemporaryDirectory(prefix="policies-") as work:
         learned = Learner(Path(work), config, timed=True).learn(one)
-    until = datetime.fromtimestamp(int(one.numbers.first_seen_V.max()), UTC)
+    begin = datetime.fromtimestamp(int(one.numbers.first_seen_V.max()), UTC)
     # There are no categories: everything is of none, as in a night, where the array is as wide as the config says.
     nothing = torch.zeros(len(one.numbers.catalogue.categories_VC), 1, dtype=torch.int64)
     numbers = replace(one.numbers, catalogue=replace(one.numbers.catalogue, categories_VC=nothing))
-    return World(learned.recommender, list(one.judged), numbers, until, timedelta(minutes=30))
+    return World(learned.recommender, list(one.judged), numbers, [begin], timedelta(minutes=30))
 
 
 if __name__ == "__main__":

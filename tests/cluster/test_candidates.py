@@ -6,6 +6,7 @@ import torch
 from tests.cluster.worlds import FIELDS, artifact_of, histories_of
 
 from intentrec.baselines import Additive
+from intentrec.cluster import candidates
 from intentrec.cluster.candidates import candidates_of
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
@@ -48,7 +49,7 @@ def test_a_mix_is_judged_as_the_exact_engine_would_rank_it(world, changes, k):
     scorer, day, evidence = world
     queries = encoded(scorer, FIELDS, day.users)
     around = Prior(12.0, 0.0).around(queries)
-    some = candidates_of(scorer, day, queries, evidence, (around, LIVES))
+    some = candidates_of(scorer, day, queries, evidence, (around, LIVES), k)
     prior = replace(Prior(12.0, 0.0), center=around.center if changes.pop("centered", False) else ())
     prior = replace(prior, **changes)
     lists = ModelRecommender("m", scorer, FIELDS, prior).best(day, queries, evidence, k)
@@ -58,5 +59,15 @@ def test_a_mix_is_judged_as_the_exact_engine_would_rank_it(world, changes, k):
 def test_a_tie_counts_against_what_is_relevant(world):
     scorer, day, _ = world
     scorer.items_VD, scorer.bias_V = torch.zeros(NUM_ITEMS + 1, 8), None
-    some = candidates_of(scorer, day, torch.zeros(6, 8), {}, (Prior(12.0, 0.0, center=(0.0,) * 8), LIVES))
+    some = candidates_of(scorer, day, torch.zeros(6, 8), {}, (Prior(12.0, 0.0, center=(0.0,) * 8), LIVES), 5)
     assert some.ndcg(Prior(12.0, 0.0), 5).tolist() == [0.0] * 6
+
+
+def test_long_lists_have_as_many_candidates(world, monkeypatch):
+    monkeypatch.setattr(candidates, "_KEPT", 2)
+    scorer, day, _ = world
+    prior = Prior(12.0, 9.0, shrink_events=1e9)  # popularity alone
+    queries = encoded(scorer, FIELDS, day.users)
+    some = candidates_of(scorer, day, queries, {}, (prior.around(queries), LIVES), 12)
+    lists = ModelRecommender("m", scorer, FIELDS, prior).best(day, queries, {}, 12)
+    assert some.ndcg(prior, 12) == pytest.approx(ranking_metrics(lists, day.users.relevant, 12)["ndcg"])

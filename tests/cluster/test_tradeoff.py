@@ -1,14 +1,18 @@
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from tests.cluster.worlds import FIELDS, artifact_of, histories_of, reranking_for
 
 from intentrec.baselines import LastItems, TransitionTable
+from intentrec.cluster import tradeoff
+from intentrec.cluster.catalogue import Numbers
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
 from intentrec.cluster.recommenders import ModelRecommender
-from intentrec.cluster.tradeoff import PolicyRecommender, traded
+from intentrec.cluster.tradeoff import PolicyRecommender, lists_with_policies, traded
+from intentrec.config import PoliciesConfig
 from intentrec.metrics import Relevant
 from intentrec.model.inference import Scorer
 
@@ -63,6 +67,25 @@ def test_popular_items_leave_by_the_offset(model):
     offset_V = np.where(np.arange(9) == 5, -100, 0).astype(np.float32)
     items_UK = PolicyRecommender(model, replace(how, offset_V=offset_V)).recommend(day_of(8), 7)
     assert not (items_UK[:, :6] == 5).any()
+
+
+def test_every_day_is_re_ranked_by_what_was_new_and_popular_at_its_begin(model, monkeypatch):
+    given, real = [], tradeoff.reranking_of
+    monkeypatch.setattr(tradeoff, "reranking_of", lambda *those: given.append(those) or real(*those))
+    artifact = artifact_of(8)
+    published_V = artifact.catalogue.published_V.numpy()
+    numbers = Numbers(artifact.vocabulary, FIELDS, artifact.catalogue, published_V, np.arange(9) > 0)
+    begins = [datetime.fromtimestamp(int(published_V[item]) + 60, UTC) for item in (8, 4)]
+    begins[1] += timedelta(days=1)  # items 1 to 4 have just ceased to be new
+    other = {24: np.ones(9, np.int64)}
+    days = [*zip((day_of(4), replace(day_of(4), counts=other)), begins, strict=True)]
+    policies, gap = PoliciesConfig(new_item_share=1.0, new_item_days=1), timedelta(minutes=30)
+    made = lists_with_policies(model, days, policies, numbers, gap, 3)
+    assert [those[3:] for those in given] == [(COUNTS, (begins[0], gap)), (other, (begins[1], gap))]
+    assert [day for day, _ in made] == [day for day, _ in days]
+    for listed, seen in zip(made[1][1], days[1][0].users.seen, strict=True):
+        assert set(listed.tolist()) <= {5, 6, 7, 8} - set(seen.tolist())
+    assert set(made[0][1].flatten().tolist()) & {1, 2, 3, 4}
 
 
 def test_what_is_traded_is_measured_on_the_lists_as_they_are(model):

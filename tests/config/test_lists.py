@@ -24,7 +24,7 @@ from intentrec.config import ColdStartConfig, PoliciesConfig, RecommendationsCon
         (PoliciesConfig, {"new_item_share": -0.1}),
         (PoliciesConfig, {"new_item_days": 0}),
         (PoliciesConfig, {"explore_places": -1}),
-        (PoliciesConfig, {"explore_temperature": 0}),
+        (PoliciesConfig, {"explore_temperature": 0.0009}),  # 1e-308 would make every propensity nan
     ],
 )
 def test_a_value_out_of_bounds_is_refused(section: type, values: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from intentrec.cluster.catalogue import Numbers
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.cluster.priors import Prior
 from intentrec.config import Config
-from intentrec.examples import Encoding
 from intentrec.metrics import Relevant
 from intentrec.tables import GATE_DECISIONS, METRICS, MODELS, RECOMMENDATIONS
 
@@ -135,7 +134,7 @@ def test_policies_are_measured_beside_the_same_lists_without_them_and_only_where
     users = JudgedUsers(np.arange(30), histories, seen, Relevant.of([[1 + user % 8] for user in range(30)]))
     day = JudgedDay(users, {1: np.arange(9), 24: np.arange(9)}, np.arange(9) > 0)
     numbers = Numbers(artifact.vocabulary, FIELDS, artifact.catalogue, np.arange(9), np.arange(9) > 0)
-    night = SimpleNamespace(encoding=Encoding(("categories",), 2), end=lambda: datetime(2024, 5, 3, tzinfo=UTC))
+    night = SimpleNamespace(bounds=lambda before, days: [datetime(2024, 5, 2 + day, tzinfo=UTC) for day in (0, 1)])
     values = {"warehouse": "w", "input": {"events": {"path": "l", "format": "json", "columns": {"user_id": "u"}}}}
     values["input"]["events"]["columns"]["occurred_at"] = "t"
     config = Config.model_validate({**values, "recommendations": {"policies": policies}, "evaluation": {"k": [3]}})

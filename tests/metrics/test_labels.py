@@ -119,3 +119,20 @@ def test_a_head_that_is_right_takes_nothing_of_label_rates():
 
 def test_without_labels_nothing_is_calibrated():
     assert fit_calibration(np.array([[0.5, 0.5]]), np.array([[False, False]]), np.zeros(2)) == Calibration()
+
+
+def test_of_two_valleys_the_deeper_one_is_found():
+    random = np.random.default_rng(11)
+    logits = random.normal(size=(13, 4)) * 8
+    said = np.exp(logits - logits.max(axis=1, keepdims=True))
+    said /= said.sum(axis=1, keepdims=True)
+    truth = np.eye(4, dtype=bool)[random.integers(4, size=13)]
+    counts = np.array([1.0, 2.0, 30.0, 4.0])
+    found = fit_calibration(said, truth, counts)
+    grid = [
+        Calibration(temperature, share, tuple((counts / counts.sum()).tolist()))
+        for temperature in np.geomspace(0.05, 20, 60)
+        for share in np.linspace(0, 1, 51)
+    ]
+    best = min(label_figures(calibrated(said, one), truth).nll for one in grid)
+    assert label_figures(calibrated(said, found), truth).nll <= best + 0.001

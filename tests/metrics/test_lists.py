@@ -56,3 +56,11 @@ def test_intents_are_covered_by_the_share_of_what_is_wanted_that_is_served_once(
     categories = np.array([[3, 3], [1, 0], [1, 3], [2, 0], [0, 0]])  # row 0 is an empty place
     assert intent_coverage(LISTS, wanted, categories, k=3) == pytest.approx([1, 0, 0])
     assert intent_coverage(LISTS, wanted, categories, k=2) == pytest.approx([(0.3 + 0.1) / 0.6, 0, 0])
+
+
+def test_the_lists_of_many_users_are_judged_some_at_a_time(monkeypatch):
+    random = np.random.default_rng(1)
+    items_UK, features_VF = random.integers(0, 9, (25, 6)), random.random((9, 5))
+    whole = intra_list_diversity(items_UK, features_VF, 6)
+    monkeypatch.setattr("intentrec.metrics.lists._AT_ONCE", 60)  # of 30 features a user: two of them
+    np.testing.assert_allclose(intra_list_diversity(items_UK, features_VF, 6), whole, rtol=1e-12)

@@ -21,7 +21,7 @@ from intentrec.model.inference import Scorer
 from intentrec.model.ragged import Ragged
 from intentrec.model.topk import top_k
 
-_KEPT = 200  # of each ingredient alone
+_KEPT = 200  # of each ingredient alone, at least
 _AT_ONCE = 200_000  # pairs whose vectors are multiplied at once
 
 
@@ -93,6 +93,7 @@ def candidates_of(
     queries_UQD: Tensor,
     evidence: Mapping[str, Additive],
     asked: tuple[Prior, Sequence[float]],
+    k: int,
 ) -> Candidates:
     """Collect what any mix of these ingredients could list.
 
@@ -102,13 +103,14 @@ def candidates_of(
         queries_UQD: of the network.
         evidence: source -> ``log_shares`` of the day's users.
         asked: a prior with the model's center, and the half-lives that are tried.
+        k: most places that lists are judged by.
     """
     prior, lives = asked
     size = scorer.shape.num_items + 1
     center_D = torch.tensor(prior.center)
     popularity = {life: log_popularity(day.counts, life)[:size] for life in lives}
     evidence = {name: found.up_to(size - 1) for name, found in evidence.items()}
-    lists = _lists(scorer, day, (queries_UQD, queries_UQD - center_D), popularity, evidence)
+    lists = _lists(scorer, day, (queries_UQD, queries_UQD - center_D), popularity, evidence, max(_KEPT, 2 * k))
     keys_M = np.unique(np.concatenate([_keys(items_UK, size) for items_UK in lists]))
     rows_M, items_M = np.divmod(keys_M, size)
     relevant = day.users.relevant
@@ -135,21 +137,22 @@ def _lists(
     queries: tuple[Tensor, ...],
     popularity: Mapping[float, NDArray[np.float32]],
     evidence: Mapping[str, Additive],
+    kept: int,
 ) -> list[NDArray[np.int64]]:
-    """Return the best items of each ingredient alone."""
+    """Return the best items of each ingredient alone, of popularity, which is the same for all, half as many."""
     size, num_users = scorer.shape.num_items + 1, len(day.users)
     allowed = day.allowed[:size]
     excluded = Ragged.of([items[items < size] for items in day.users.seen])
     nothing_V = masked(np.zeros(size, np.float32), allowed)
     own_V = nothing_V if scorer.bias_V is None else nothing_V + scorer.bias_V
     none_U1, none_V1 = torch.zeros(num_users, 1), torch.zeros(size, 1)
-    found = [top_k(own, scorer.items_VD, _KEPT, bias_V=own_V, excluded=excluded).items_BK for own in queries]
+    found = [top_k(own, scorer.items_VD, kept, bias_V=own_V, excluded=excluded).items_BK for own in queries]
     for values_V in popularity.values():
         bias_V = masked(values_V, allowed)
-        found.append(top_k(none_U1, none_V1, _KEPT // 2, bias_V=bias_V, excluded=excluded).items_BK)
+        found.append(top_k(none_U1, none_V1, kept // 2, bias_V=bias_V, excluded=excluded).items_BK)
     for said in evidence.values():
         added = ragged(said, slice(0, num_users))
-        found.append(top_k(none_U1, none_V1, _KEPT, bias_V=nothing_V, excluded=excluded, additive=added).items_BK)
+        found.append(top_k(none_U1, none_V1, kept, bias_V=nothing_V, excluded=excluded, additive=added).items_BK)
     return [items_BK.numpy() for items_BK in found]
 
 

@@ -49,7 +49,7 @@ def fit_mix(
     if not center:
         return alone, float("nan")
     some = [
-        candidates_of(scorer, day, queries_UQD, evidence_for(day, names), (around, lives))
+        candidates_of(scorer, day, queries_UQD, evidence_for(day, names), (around, lives), k)
         for day, queries_UQD in zip(days, queries, strict=True)
         if len(day.users)
     ]

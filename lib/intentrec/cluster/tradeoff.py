@@ -6,13 +6,16 @@ U users   K places   N categories + 1 (0 is none)   V items + 1   C categories k
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from intentrec.cluster.catalogue import Numbers, no_newcomers
 from intentrec.cluster.judging import Indices, JudgedDay
 from intentrec.cluster.recommenders import ModelRecommender, evidence_for, known_to, masked, ragged
-from intentrec.cluster.reranking import Asking, NewItems, Reranking, rerank
+from intentrec.cluster.reranking import Asking, NewItems, Reranking, rerank, reranking_of
+from intentrec.config import PoliciesConfig
 from intentrec.metrics import Figure, bootstrap_means, coverage, intent_coverage, intra_list_diversity, ranking_metrics
 from intentrec.model.inference import Histories
 from intentrec.model.ragged import Ragged
@@ -71,6 +74,32 @@ class PolicyRecommender:
         return np.concatenate(lists)
 
 
+def lists_with_policies(
+    model: ModelRecommender,
+    days: Sequence[tuple[JudgedDay, datetime]],
+    policies: PoliciesConfig,
+    numbers: Numbers,
+    gap: timedelta,
+    k: int,
+) -> list[tuple[JudgedDay, Indices]]:
+    """Make every day's lists as the night before it would have: what is new, and what is popular, is of its begin.
+
+    Args:
+        model: with its prior.
+        days: each with the instant at which it begins, aware.
+        policies: of the config, one of them on.
+        numbers: of the night.
+        gap: a longer pause ends a session.
+        k: length of the lists.
+    """
+    nobody, made = no_newcomers(numbers.catalogue.categories_VC.shape[1]), []
+    for day, begin in days:
+        how = reranking_of(policies, numbers, nobody, day.counts, (begin, gap))
+        assert how is not None, "a policy is on"
+        made.append((day, PolicyRecommender(model, how).recommend(day, k)))
+    return made
+
+
 def traded(lists: Sequence[tuple[JudgedDay, Indices]], categories_VC: Indices, k: int, seed: int) -> list[Figure]:
     """Judge lists by NDCG, by how much of the user's own mix of categories they serve, by diversity and coverage.
 
@@ -90,7 +119,7 @@ def traded(lists: Sequence[tuple[JudgedDay, Indices]], categories_VC: Indices, k
     if not lists:
         return []
     num_categories = int(categories_VC.max(initial=0))
-    features_VN = np.zeros((len(categories_VC), num_categories + 1))
+    features_VN = np.zeros((len(categories_VC), num_categories + 1), dtype=np.float32)
     np.put_along_axis(features_VN, categories_VC, 1.0, axis=1)
     features_VN[:, 0] = 0.0
     parts: dict[str, list[NDArray[np.float64]]] = defaultdict(list)

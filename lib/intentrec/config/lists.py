@@ -56,7 +56,7 @@ class PoliciesConfig(Section):
         0, ge=0, description="last places of a list that are drawn at random, with the probability in propensity"
     )
     explore_temperature: float = Field(
-        1.0, gt=0, description="of the draws: towards 0 they follow the scores, above 1 they are more even"
+        1.0, ge=0.001, description="of the draws: towards 0 they follow the scores, above 1 they are more even"
     )
 
     @property

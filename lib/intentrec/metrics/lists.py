@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from intentrec.metrics.ranking import Relevant, hits
 
 Items = NDArray[np.integer[Any]]
+_AT_ONCE = 4_000_000  # features of items of lists: 32 MB
 
 
 def novelty(items_UK: Items, counts_V: NDArray[np.integer[Any]], num_users: int, k: int) -> NDArray[np.float64]:
@@ -43,12 +44,16 @@ def intra_list_diversity(items_UK: Items, features_VF: NDArray[np.floating[Any]]
     """
     items_UK = np.asarray(items_UK)[:, :k]
     there_UK = items_UK > 0
-    lengths_V = np.linalg.norm(features_VF, axis=1, keepdims=True)
-    directions_VF = features_VF / np.where(lengths_V > 0, lengths_V, 1.0)
-    directions_UKF = directions_VF[items_UK] * there_UK[:, :, None]
+    lengths_V = np.sqrt(np.einsum("vf,vf->v", features_VF, features_VF, dtype=np.float64))
+    lengths_V = np.where(lengths_V > 0, lengths_V, 1.0)
     num_U = there_UK.sum(axis=1)
-    with_itself_U = (directions_UKF**2).sum(axis=(1, 2))
-    similar_U = (directions_UKF.sum(axis=1) ** 2).sum(axis=1) - with_itself_U  # sum over ordered pairs of two items
+    similar_U = np.zeros(len(items_UK))  # sum over ordered pairs of two items
+    chunk = max(1, _AT_ONCE // max(1, items_UK.shape[1] * features_VF.shape[1]))
+    for start in range(0, len(items_UK), chunk):
+        own_UK, there = items_UK[start : start + chunk], there_UK[start : start + chunk]
+        directions_UKF = np.asarray(features_VF[own_UK], np.float64) * (there / lengths_V[own_UK])[:, :, None]
+        with_itself_U = (directions_UKF**2).sum(axis=(1, 2))
+        similar_U[start : start + chunk] = (directions_UKF.sum(axis=1) ** 2).sum(axis=1) - with_itself_U
     pairs_U = num_U * (num_U - 1)
     return np.where(pairs_U > 0, 1 - similar_U / np.maximum(pairs_U, 1), 0.0)
 
