@@ -118,12 +118,12 @@ def test_a_day_without_clicks_before_that_of_the_lists_is_not_learnt_from(qualit
     assert figures["rounds"] == 2 - (empty == 2)
 
 
-@pytest.mark.parametrize(("empty", "tested"), [(0, ["period_02"]), (1, ["period_02"])])
-def test_an_empty_period_is_passed_over(quality, tmp_path, empty, tested):
+@pytest.mark.parametrize("empty", [0, 1])
+def test_an_empty_period_is_passed_over(quality, tmp_path, empty):
     weeks(tmp_path, packed=False)
     (tmp_path / f"period_{empty:02d}.txt").write_text("")
     run(quality, "periods", tmp_path, tmp_path / "out.json", "protocol.mix=[]")
-    assert sorted(path.stem for path in (tmp_path / "out.work" / "rounds").iterdir()) == tested
+    assert sorted(path.stem for path in (tmp_path / "out.work" / "rounds").iterdir()) == ["period_02"]
 
 
 def test_a_period_that_nothing_can_be_learnt_from_warms_no_model(quality, tmp_path):

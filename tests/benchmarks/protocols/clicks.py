@@ -1,6 +1,6 @@
 """P4 and P5: a raw click log by the day. Hourly: the last click of every session; nightly: what is opened next day."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from intentrec.baselines import NeighbourRules, Sequences, SessionNeighbours, So
 from intentrec.cluster.judging import JudgedDay, JudgedUsers
 from intentrec.examples.arrays import EventArrays
 from intentrec.metrics import Relevant
-from protocols.folders import DAY_S, Log
+from protocols.folders import DAY_S, Integers, Log
 from protocols.rivals import pair_sources
 from protocols.rounds import Round, events_of, histories_of, numbers_of, one_answer, some_of, window_counts
 from protocols.settings import QualityConfig
@@ -140,11 +140,11 @@ class Clicks:
 
 def _known_to(users: JudgedUsers, num_items: int) -> JudgedUsers:
     """Leave the items that came later out of what lists may not repeat and neighbours are looked up by."""
-    seen, current = (
-        None if of_users is None else [own[own <= num_items] for own in of_users]
-        for of_users in (users.seen, users.current)
-    )  # fmt: skip
-    return replace(users, seen=seen, current=current)
+
+    def known(of_users: Sequence[Integers]) -> list[Integers]:
+        return [own[own <= num_items] for own in of_users]
+
+    return replace(users, seen=known(users.seen), current=None if users.current is None else known(users.current))
 
 
 def hourly(folder: Path, config: QualityConfig) -> Iterator[Round]:
